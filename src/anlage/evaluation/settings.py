@@ -1,0 +1,17 @@
+"""How a model is judged. Torch-free; the docstrings are the help of the command line."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """Metrics, intervals and baselines."""
+
+    metric: str | None = None
+    """The metric that stops training and decides the verdict. Default: the first that the field reports."""
+    no_test: bool = False
+    """Leave the test rows untouched until `anlage evaluate` is asked for them."""
+    resamples: int = 2000
+    """Bootstrap resamples for the 95 % intervals."""
+    baseline_budget: str = "5m"
+    """Bound on the time for fitting and tuning the baselines."""

@@ -1,0 +1,110 @@
+"""The protocol of a modality: what is peculiar to one kind of column, and nothing else.
+
+A modality is a folder in ``modalities/`` whose ``__init__.py`` is empty and whose ``modality.py`` defines one subclass
+of :class:`Modality`. It is found by its folder name. Its dataclass fields are its settings (``--column
+seq=protein:max_length=2000``); what ``fit`` learns from the training rows lives in ``state``.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from anlage.errors import Problem
+from anlage.parts import Prepared
+from anlage.shapes import Shape
+
+if TYPE_CHECKING:
+    import torch
+
+    from anlage.types import Layout
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """How well a column fits a modality (0 to 1) and what shows it, in words for the user."""
+
+    score: float
+    evidence: str
+
+
+@dataclass
+class Checked:
+    """A column in normal form. Missing or unusable values are None (NaN in numbers)."""
+
+    frame: pd.DataFrame
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was changed in many rows at once ("312 sequences had lower-case letters: upper-cased")."""
+
+
+@dataclass
+class Descriptors:
+    """Plain features of the rows for the baselines."""
+
+    values: np.ndarray | sp.csr_matrix
+    """[rows, features]; NaN = missing (dense only)"""
+    names: list[str]
+
+
+@dataclass
+class Modality(ABC):
+    """One kind of column. All methods take a frame with the columns of one input (one column, unless
+    ``joins_columns``), whose index is the row ids."""
+
+    name: ClassVar[str]
+    layout: ClassVar[str]
+    """Name of the layout that it makes: "Tokens", "Grid" or "Columns"."""
+    joins_columns: ClassVar[bool] = False
+    """True where all columns of this modality make one input together (the columns of a clinical record)."""
+
+    @classmethod
+    @abstractmethod
+    def recognise(cls, name: str, values: pd.Series) -> Recognition | None:
+        """Does this column look like mine? Looks at the name and at some values; None = no."""
+
+    @abstractmethod
+    def check(self, frame: pd.DataFrame) -> Checked:
+        """Bring values to normal form and name every bad one. Learns nothing; works on any rows."""
+
+    @abstractmethod
+    def groups(self, frame: pd.DataFrame) -> np.ndarray:
+        """[rows] int64: rows with equal numbers are near-duplicates; -1 = missing (near nothing). Takes checked
+        values. Here: equal after normalisation."""
+
+    @abstractmethod
+    def fit(self, frame: pd.DataFrame) -> Self:
+        """Learn what preparation needs from checked TRAINING rows alone; returns self."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """What an encoder must know of the layout. After ``fit``."""
+
+    @abstractmethod
+    def prepare(self, frame: pd.DataFrame) -> Prepared:
+        """The distinct parts of checked rows and the part of each row. After ``fit``."""
+
+    @abstractmethod
+    def descriptors(self, frame: pd.DataFrame) -> Descriptors:
+        """Plain features of checked rows for the baselines. After ``fit``; the same features for any rows."""
+
+    def augment(self, layout: "Layout", generator: "torch.Generator") -> "Layout":
+        """A random variation of a training batch that leaves the target true. Default: none."""
+        return layout
+
+    @property
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What ``fit`` learned, as JSON-able values."""
+
+    @state.setter
+    @abstractmethod
+    def state(self, state: dict[str, Any]) -> None: ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Name, settings and fitted state, for the bundle."""
+        return {"modality": self.name, "settings": asdict(self), "state": self.state}

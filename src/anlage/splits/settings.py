@@ -1,0 +1,22 @@
+"""Who may learn from whom. Torch-free; the docstrings are the help of the command line."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How rows are divided into training, validation and test rows."""
+
+    split: str | None = None
+    """A column that names each row's part (train, valid, test), or "random". Default: such a column where there is
+    one, else random by groups of duplicates, stratified by label."""
+    group: str | None = None
+    """Rows that share this column's value (patient, donor, slide) stay in one part; intervals resample groups."""
+    map: tuple[str, ...] = ()
+    """VALUE=PART[,VALUE=PART]: what the values of the split column mean (PART: train, valid, test, none)."""
+    valid_fraction: float = 0.1
+    """Part of the training rows set apart for validation where the table names none."""
+    test_fraction: float = 0.2
+    """Part of the rows set apart for the test where the table names none."""
+    folds: int | None = None
+    """k-fold cross-validation: every row is tested once. Default: one split."""

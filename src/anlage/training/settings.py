@@ -1,0 +1,40 @@
+"""How a model is trained. Torch-free; the docstrings are the help of the command line."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The one training loop."""
+
+    epochs: int = 20
+    """Passes over the training rows at most."""
+    budget: str | None = None
+    """Bound on the training time (90s, 10m, 1h): measured on the first steps, then a stored number of steps."""
+    patience: int = 5
+    """Epochs without a better validation metric before training stops; the best weights are kept."""
+    learning_rate: float = 1e-3
+    """Peak of the schedule: linear warm-up, then cosine to zero."""
+    weight_decay: float = 0.01
+    """AdamW's decay, on matrices only."""
+    warmup: float = 0.05
+    """Part of the steps in which the learning rate rises."""
+    batch_tokens: int = 16384
+    """Tokens in a batch of sequences (padding-free), at most."""
+    batch_samples: int = 64
+    """Samples in a batch, at most."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    average: float = 0.0
+    """Decay of the running average of weights that is validated and kept (0 = off, 0.99 is common)."""
+    augment: bool = True
+    """Vary training batches as their modalities know how (images are shifted; sequences stay as they are)."""
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """Arithmetic. auto: bf16 on GPUs that have it, else 32-bit."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute."""
+    checkpoint_seconds: float = 60.0
+    """How often to save a checkpoint: the most work that a kill can cost."""
+    tensorboard: bool = False
+    """Also write TensorBoard events (extra: tensorboard). The JSON-lines log is always written."""
