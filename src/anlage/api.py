@@ -1,0 +1,224 @@
+"""The verbs: fit, resume, load, inspect, evaluate. Each is a page of straight calls."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anlage import fitting, summary
+from anlage.bundle.card import model_card
+from anlage.bundle.contents import CARD, INDEX, REPORT, Contents
+from anlage.bundle.read import is_bundle
+from anlage.bundle.write import write
+from anlage.config import load_settings, merge, save_settings, to_dict
+from anlage.encoders import lookup as encoders
+from anlage.errors import AnlageError
+from anlage.evaluation.evaluate import evaluate_target
+from anlage.evaluation.metrics_json import assemble
+from anlage.report.render import render
+from anlage.run import Run, tell_problems
+from anlage.settings import FitSettings
+from anlage.shapes import shape_to_json
+from anlage.splits.inspect import Inspection
+
+__all__ = ["Run", "evaluate", "fit", "inspect", "load", "resume"]
+
+TRAINING = "training"
+RECIPE = "recipe.toml"
+Say = Callable[[str], None]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def fit(
+    table: str | Path | pd.DataFrame | None = None,
+    *,
+    out: str | Path | None = None,
+    settings: FitSettings | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    encoder: str | Sequence[str] | type | None = None,
+    say: Say = _say,
+    **options: Any,
+) -> Run:
+    """Fit a model to ``table``, judge it against plain baselines on the same split, and write a bundle to ``out``.
+
+    ``table``: a file, a folder of images, or a DataFrame. ``options``: any setting by its name (``target="y"``,
+    ``epochs=5``, ``seed=1``; `anlage fit --help` lists them); they override ``settings``. ``encoder``: names as on the
+    command line, or your own nn.Module class (see :class:`anlage.Encoder`). ``resume``: go on with an interrupted fit
+    in ``out``. Raises AnlageError, with one clear line, for whatever cannot be read, learned or written.
+    """
+    settings = settings or FitSettings()
+    own = encoder if isinstance(encoder, type) else None
+    if encoder is not None and own is None:
+        options["encoder"] = encoder
+    if isinstance(table, str | Path):
+        options["table"] = str(table)
+    settings = merge(settings, options)
+    source = table if isinstance(table, pd.DataFrame) else settings.data.table
+    if isinstance(source, str) and not source:
+        raise AnlageError("name the table to learn from: anlage fit TABLE --target COLUMN")
+    folder = Path(out) if out else Path(tempfile.mkdtemp(prefix="anlage-"))
+    if resume and is_bundle(folder):
+        say(f"{folder} is finished already")
+        return Run(folder, own)
+    plan = fitting.plan(source, settings, say)
+    tell_problems(plan.problems, say)
+    _claim(folder, overwrite, resume)
+    save_settings(settings, folder / TRAINING / RECIPE)
+
+    trained = []
+    for number, folds in enumerate(plan.folds):
+        if len(plan.folds) > 1:
+            say(folds.how)
+        place = folder / TRAINING / (f"fold-{number + 1}" if len(plan.folds) > 1 else "")
+        trained.append(fitting.train_fold(plan, folds, place, say, sys.stderr.isatty(), own))
+    judged = trained[:-1] if len(trained) > 1 else trained
+    metrics, rows = _judge(plan, trained, judged)
+    for line in _lines(metrics):
+        say(line)
+
+    title = ", ".join(task.target for task in plan.preparation.tasks)
+    view = summary.report_view(plan, judged, metrics, rows, title)
+    last = trained[-1]
+    preparation = last.preparation.to_json()
+    for item, fitted in zip(preparation["inputs"], last.preparation.inputs, strict=True):
+        item["shape"] = shape_to_json(fitted.modality.shape)
+        item["encoder"] = encoders.to_json(last.encoders[item["name"]])
+    contents = Contents(
+        settings=to_dict(settings),
+        inputs=preparation["inputs"],
+        targets=preparation["targets"],
+        provenance=summary.provenance(plan),
+        metrics=metrics,
+        history=last.progress.history,
+        weights=last.model.state_dict(),
+    )
+    write(folder, contents, summary.row_tables(plan, judged), {REPORT: render(view), CARD: model_card(title, contents)}, overwrite)
+    for checkpoint in (folder / TRAINING).rglob("checkpoint.safetensors"):
+        checkpoint.unlink()
+    say(metrics["verdict"])
+    return Run(folder, own)
+
+
+def resume(out: str | Path, *, table: pd.DataFrame | None = None, say: Say = _say) -> Run:
+    """Go on with a fit that was stopped, to the same weights as if it had not been. ``table``: the DataFrame that it
+    was started with, where that was no file."""
+    recipe = Path(out) / TRAINING / RECIPE
+    if not recipe.exists():
+        raise AnlageError(f"{out}: nothing to resume there (no {TRAINING}/{RECIPE})")
+    return fit(table, out=out, settings=load_settings(recipe), resume=True, say=say)
+
+
+def load(path: str | Path, encoder: type | None = None) -> Run:
+    """Load and verify a bundle. ``encoder``: your own class, where it was fitted with one."""
+    return Run(path, encoder)
+
+
+def inspect(
+    table: str | Path | pd.DataFrame, *, target: Sequence[str] = (), column: Sequence[str] = (), id: str | None = None
+) -> Inspection:
+    """What is in a table: rows, columns and their modalities, lengths, missing values, labels, duplicates, conflicts
+    and bad rows."""
+    from anlage.modalities.recognise import recognise
+    from anlage.samples.read import read
+    from anlage.splits.inspect import inspect as look
+
+    samples = read(table, id_column=id)
+    targets = [target] if isinstance(target, str) else list(target)
+    return look(samples, recognise(samples.frame, column), targets or None)
+
+
+def evaluate(
+    run: str | Path | Run,
+    table: str | Path | pd.DataFrame | None = None,
+    *,
+    out: str | Path | None = None,
+    say: Say = _say,
+) -> dict[str, Any]:
+    """Judge a bundle on new labelled rows, or (without ``table``) on the test rows that ``fit --no-test`` left alone.
+
+    The baselines are fitted again on the run's own training rows, where its table is still to be read (its hash is
+    checked); without it the model is judged alone, and that is said. Writes metrics.json and report.html to ``out``.
+    Returns what metrics.json holds."""
+    from anlage.judging import judge_cohort, judge_test
+
+    run = run if isinstance(run, Run) else Run(run)
+    metrics, page = judge_test(run, say) if table is None else judge_cohort(run, table, say)
+    for line in _lines(metrics):
+        say(line)
+    if out:
+        from anlage.bundle.json_files import dump
+
+        Path(out).mkdir(parents=True, exist_ok=True)
+        (Path(out) / "metrics.json").write_bytes(dump(metrics))
+        (Path(out) / REPORT).write_text(page, encoding="utf-8")
+    say(metrics["verdict"])
+    return metrics
+
+
+def _judge(
+    plan: fitting.Plan, trained: Sequence[fitting.Trained], judged: Sequence[fitting.Trained]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """metrics.json, and the rows that it was measured on."""
+    settings, rows = plan.settings, fitting.evaluation_rows(judged, plan)
+    targets = {}
+    for task in trained[-1].preparation.tasks:
+        name = task.target
+        baselines = fitting.join_baselines([one.baselines[name] for one in judged])
+        truth = np.concatenate([one.truth[name] for one in judged])
+        values = np.concatenate([one.values[name] for one in judged])
+        targets[name] = evaluate_target(
+            task, truth, values, baselines, rows["parts"], rows["groups"], settings.evaluation, settings.seed
+        )
+    training = {
+        "seconds": round(sum(one.progress.seconds for one in trained), 1),
+        "steps": sum(one.progress.step for one in trained),
+        "best_step": trained[-1].progress.best_step,
+        "parameters": sum(p.numel() for p in trained[-1].model.parameters()),
+        "folds": settings.split.folds,
+    }
+    folds = plan.folds[0]
+    metrics = assemble(
+        targets, resamples=settings.evaluation.resamples, seed=settings.seed, split_hash=folds.hash,
+        data_hash=plan.data_hash, training=training,
+    )  # fmt: skip
+    return metrics, rows
+
+
+def _claim(folder: Path, overwrite: bool, resume: bool) -> None:
+    """Make sure that ``folder`` may be written: never over a bundle or an unfinished fit unless told to."""
+    training = folder / TRAINING
+    if is_bundle(folder) and not overwrite:
+        raise AnlageError(f"{folder} already holds a bundle: name another --out, or say --overwrite")
+    started = any(training.rglob("checkpoint.safetensors")) if training.exists() else False
+    if started and not (overwrite or resume):
+        raise AnlageError(f"{folder} holds an unfinished fit: go on with --resume {folder}, or say --overwrite")
+    if overwrite and not resume:
+        (folder / INDEX).unlink(missing_ok=True)
+        shutil.rmtree(training, ignore_errors=True)
+    training.mkdir(parents=True, exist_ok=True)
+
+
+def _lines(metrics: dict[str, Any]) -> list[str]:
+    """The metrics as lines for the terminal."""
+    lines = []
+    for target, entry in metrics["targets"].items():
+        part = "test" if "test" in entry["model"] else "valid"
+        rows = {"model": entry["model"], **entry["baselines"]}
+        for name, row in rows.items():
+            shown = "  ".join(
+                f"{metric} {m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]"
+                for metric, m in list(row[part].items())[:4]
+                if m["value"] is not None
+            )
+            lines.append(f"{target} {part} {name}: {shown}")
+    return lines

@@ -1,0 +1,289 @@
+"""One command for a verb of :mod:`anlage.api`: parse, call, print.
+
+Flags come from the settings dataclasses (their docstrings are the help) by tyro. Nothing heavy is imported before the
+words are understood, so that help and mistakes in flags answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+
+from anlage import __version__
+from anlage.config import load_settings
+from anlage.errors import AnlageError
+from anlage.samples.settings import DataSettings
+from anlage.settings import FitSettings
+
+HELP = """\
+anlage: bring a biomedical table, get a model that you can trust.
+
+  anlage fit TABLE --target COLUMN --out RUN     learn, judge against plain baselines, pack into a bundle
+  anlage predict RUN TABLE -o FILE               predictions for new rows
+  anlage evaluate RUN TABLE                      judge a bundle on new labelled rows
+  anlage inspect TABLE                           what is in a table, and what is wrong with it
+  anlage demo                                    three small studies, no network, a few minutes
+
+  anlage COMMAND --help explains the options of a command; anlage --version.
+
+Start here:
+  anlage inspect proteins.fasta
+  anlage fit proteins.fasta --target localisation --out runs/loc
+  anlage predict runs/loc new.fasta -o predictions.csv
+"""
+
+
+@dataclass(frozen=True)
+class _Data(DataSettings):
+    """The table, its targets and its inputs."""
+
+    table: Annotated[str, Positional, arg(metavar="TABLE")] = ""
+    """File or folder to learn from: CSV, TSV, Parquet, JSON lines, FASTA, .npz, or a folder of images."""
+
+
+@dataclass(frozen=True)
+class Fit(FitSettings):
+    """Learn from a table: encoder, training, honest evaluation against plain baselines, bundle and report."""
+
+    data: _Data = field(default_factory=_Data)
+    out: Path | None = None
+    """Folder for the bundle. Default: runs/<table>-<target>."""
+    recipe: Path | None = None
+    """A TOML file of settings; flags override it."""
+    resume: Path | None = None
+    """Go on with an interrupted fit in this folder; its settings are those it began with."""
+    overwrite: bool = False
+    """Replace a bundle that is already in the folder."""
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Predict the rows of a table: any rows, in any order, of any table that has the input columns."""
+
+    run: Annotated[Path, Positional, arg(metavar="RUN")]
+    """Folder of a bundle."""
+    table: Annotated[str, Positional, arg(metavar="TABLE")]
+    """The rows: same formats as for fit."""
+    out: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """.csv, .tsv, .parquet or .jsonl; streams tables larger than memory. Default: the first rows on the screen."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Judge a bundle on new labelled rows: the same metrics, intervals and report as after fit."""
+
+    run: Annotated[Path, Positional, arg(metavar="RUN")]
+    """Folder of a bundle."""
+    table: Annotated[str | None, Positional, arg(metavar="TABLE")] = None
+    """Rows with their targets: same formats as for fit. Default: the test rows that `fit --no-test` left untouched."""
+    out: Path | None = None
+    """Folder for metrics.json and report.html."""
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Show rows, columns, modalities, lengths, missing values, labels, duplicates, conflicts and bad rows."""
+
+    data: _Data = field(default_factory=_Data)
+    json: bool = False
+    """Print JSON, for programs."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Fit, judge and report three small studies: records, images and simulated DNA. No network."""
+
+    out: Path = Path("runs/demo")
+    """Folder for the three bundles."""
+    overwrite: bool = False
+    """Replace the bundles of an earlier demo."""
+
+
+SHOWN = 20
+"""Rows that `anlage predict` prints where no file is named."""
+
+EXAMPLES = {
+    Fit: """
+        anlage fit proteins.fasta --target localisation --out runs/loc
+        anlage fit cohort.csv --target died --group patient --drop discharge_note --budget 10m
+        anlage fit variants.csv --target fitness --encoder lstm-small --epochs 30 --seed 1
+        anlage fit train.csv --valid dev.csv --test test.csv --target label
+        anlage fit --recipe recipes/deeploc.toml --out runs/deeploc
+        anlage fit --resume runs/loc
+        """,
+    Predict: """
+        anlage predict runs/loc new.fasta -o predictions.csv
+        anlage predict runs/loc new.parquet
+        """,
+    Evaluate: """
+        anlage evaluate runs/loc other_hospital.csv --out runs/loc-elsewhere
+        anlage evaluate runs/loc
+        """,
+    Inspect: """
+        anlage inspect cohort.csv --target died
+        anlage inspect proteins.fasta --json
+        """,
+    Demo: """
+        anlage demo --out runs/demo
+        """,
+}
+
+
+def fit(words: Sequence[str]) -> None:
+    """``anlage fit``."""
+    command = _parse(Fit, words)
+    if command.recipe is not None:
+        command = _parse(Fit, words, _as_defaults(load_settings(command.recipe)))
+    settings = FitSettings(**_top(command) | {"data": DataSettings(**vars(command.data))})
+    from anlage import api
+
+    if command.resume is not None:
+        run = _resumable(command.resume, lambda: api.resume(command.resume, say=_say))
+    else:
+        if not settings.data.table:
+            raise AnlageError("which table? For example: anlage fit proteins.fasta --target localisation (TABLE first)")
+        out = command.out or _default_out(settings)
+        run = _resumable(out, lambda: api.fit(out=out, settings=settings, overwrite=command.overwrite, say=_say))
+    print(f"bundle: {run.path}\nreport: {run.report_path}")
+
+
+def predict(words: Sequence[str]) -> None:
+    """``anlage predict``."""
+    command = _parse(Predict, words)
+    from anlage import output
+
+    if command.out is not None:
+        output.check_suffix(command.out)
+    from anlage import api
+
+    run = api.load(command.run)
+    if command.out is not None:
+        rows = output.write_frames(run.predict_stream(command.table, say=_say), command.out)
+        _say(f"{rows:,} rows: {command.out}")
+        return
+    predictions = next(run.predict_stream(command.table, rows=SHOWN, say=_say))
+    print(predictions.to_string())
+    if len(predictions) == SHOWN:
+        _say(f"the first {SHOWN} rows; -o FILE writes all")
+
+
+def evaluate(words: Sequence[str]) -> None:
+    """``anlage evaluate``."""
+    command = _parse(Evaluate, words)
+    from anlage import api
+
+    api.evaluate(command.run, command.table, out=command.out, say=_say)
+    if command.out is not None:
+        print(f"report: {command.out / 'report.html'}")
+
+
+def inspect(words: Sequence[str]) -> None:
+    """``anlage inspect``."""
+    command = _parse(Inspect, words)
+    if not command.data.table:
+        raise AnlageError("which table? For example: anlage inspect cohort.csv --target died (TABLE first)")
+    options = {f.name: v for f in fields(DataSettings) if (v := getattr(command.data, f.name)) != f.default}
+    from anlage import api
+
+    inspection = api.inspect(options.pop("table"), **options)
+    print(inspection.to_json() if command.json else inspection)
+
+
+def demo(words: Sequence[str]) -> None:
+    """``anlage demo``."""
+    command = _parse(Demo, words)
+    from anlage.demo import run_demo
+
+    run_demo(command.out, overwrite=command.overwrite)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "fit": fit,
+    "predict": predict,
+    "evaluate": evaluate,
+    "inspect": inspect,
+    "demo": demo,
+}
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """The entry point: exits with 0, 1 (a fault of anlage), 2 (something that the user can mend) or 130 (Ctrl-C)."""
+    words = sys.argv[1:] if words is None else list(words)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        sys.exit(0 if words else 2)
+    if words[0] in ("-V", "--version"):
+        print(f"anlage {__version__}")
+        sys.exit(0)
+    try:
+        if words[0] not in COMMANDS:
+            raise AnlageError(f"unknown command {words[0]!r}: possible are {', '.join(COMMANDS)}")
+        COMMANDS[words[0]](words[1:])
+    except AnlageError as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except BrokenPipeError:  # `anlage inspect ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if os.environ.get("ANLAGE_DEBUG") == "1":
+            raise
+        what = " ".join(str(error).split())[:300]
+        _fail(f"internal error: {type(error).__name__}: {what}. Please report it; ANLAGE_DEBUG=1 shows where", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    print("anlage: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(code)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _resumable(out: Path, call: Callable[[], Any]) -> Any:
+    from anlage.api import RECIPE, TRAINING
+
+    try:
+        return call()
+    except KeyboardInterrupt as error:
+        what = str(error) or "interrupted"
+        if (out / TRAINING / RECIPE).exists():
+            what += f". Resume with: anlage fit --resume {out}"
+        _fail(what, 130)
+
+
+def _parse(command: Any, words: Sequence[str], default: Any = None) -> Any:
+    # A recipe may have set either, so --flag and --no-flag are understood; help shows the one that changes something.
+    brief = (FlagCreatePairsOff,) if {"-h", "--help"} & set(words) else ()
+    examples = textwrap.indent(textwrap.dedent(EXAMPLES[command]).strip(), "  ")
+    return tyro.cli(
+        command,
+        prog=f"anlage {command.__name__.lower()}",
+        description=f"{command.__doc__}\n\nexamples:\n{examples}",
+        args=list(words),
+        **({} if default is None else {"default": default}),
+        config=(OmitArgPrefixes, DisallowNone, *brief),
+    )
+
+
+def _as_defaults(recipe: FitSettings) -> Fit:
+    return Fit(**_top(recipe) | {"data": _Data(**vars(recipe.data))})
+
+
+def _top(settings: FitSettings) -> dict[str, Any]:
+    return {f.name: getattr(settings, f.name) for f in fields(FitSettings)}
+
+
+def _default_out(settings: FitSettings) -> Path:
+    stem = Path(settings.data.table).name.split(".")[0]
+    target = "-".join(name.split("=")[0] for name in settings.data.target)
+    return Path("runs") / "-".join(part for part in (stem, target) if part)

@@ -1,0 +1,194 @@
+"""The plain baselines that a model has to beat, on the same split and rows: the majority or the mean, a linear model
+and boosted trees on the descriptors. Fitted on the training rows, tuned on the validation rows, bounded in time.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from anlage.evaluation import boosting, linear
+from anlage.evaluation.features import Matrix, for_linear, side_by_side
+from anlage.metrics.metric import Metric
+from anlage.tasks.protocol import Task
+
+KINDS = {"classification": "classes", "multilabel": "labels", "regression": "numbers"}
+"""What the target of a task is for a baseline; other tasks have no plain baselines yet."""
+MOST_CLASSES = 100
+"""With more classes than this, boosting is left out: every class is a tree in every round."""
+
+
+@dataclass
+class Baseline:
+    """A fitted baseline: ``values`` [rows, k] for all rows, as the task's ``decode`` gives them."""
+
+    name: str
+    values: np.ndarray
+    settings: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    note: str = ""
+
+
+class _Learner(Protocol):
+    def fit(self, settings: dict[str, Any], deadline: float) -> tuple[np.ndarray, str]: ...
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What all baselines share. ``truth`` [rows, outputs] is NaN where missing; score takes values of all rows."""
+
+    kind: str
+    truth: np.ndarray
+    classes: int
+    train: np.ndarray
+    valid: np.ndarray
+    score: Callable[[np.ndarray], tuple[float, float]]
+
+    def constant(self) -> np.ndarray:
+        """[k]: the training frequencies of classes or labels, or the training means."""
+        if self.kind == "classes":
+            known = self.truth[self.train, 0]
+            counts = np.bincount(known[~np.isnan(known)].astype(int), minlength=self.classes)
+            return counts / counts.sum()
+        return np.nan_to_num(np.nanmean(self.truth[self.train].astype(np.float64), axis=0))
+
+
+def fit_baselines(
+    descriptors: Mapping[str, Matrix],
+    task: Task,
+    truth: np.ndarray,
+    folds: Mapping[str, np.ndarray],
+    *,
+    seed: int = 0,
+    budget_seconds: float = 300.0,
+    metric: Metric | None = None,
+) -> list[Baseline]:
+    """Fit and tune the baselines of one target.
+
+    ``descriptors``: [rows, features] for each input, dense (NaN = missing) or csr. ``truth``: [rows, outputs] of
+    ``task.encode``. ``folds``: row numbers of "train" and, where there is one, "valid"; other rows are only predicted.
+    ``metric`` decides what is tuned for (default: the task's first); of equals the smaller loss wins.
+    An empty list where the task has no plain baselines.
+    """
+    kind = KINDS.get(task.name)
+    if kind is None or not descriptors:
+        return []
+    known = ~np.isnan(truth).all(axis=1)
+    train, valid = (np.asarray(folds.get(part, []), dtype=np.int64) for part in ("train", "valid"))
+    train, valid = train[known[train]], valid[known[valid]]
+    classes = len(task.labels) if kind == "classes" else 2  # type: ignore[attr-defined]
+    job = _Job(kind, truth, classes, train, valid, _scorer(task, truth, valid, metric))
+
+    name = "training mean" if kind == "numbers" else "majority class" if kind == "classes" else "training frequency"
+    found = [Baseline(name, np.tile(job.constant(), (len(truth), 1)))]
+    with_trees = classes <= MOST_CLASSES
+    start = time.monotonic()
+    middle = start + budget_seconds * (0.4 if with_trees else 1.0)
+    found.append(_linear(job, descriptors, middle))
+    if with_trees:
+        found.append(_boosting(job, descriptors, seed, start + budget_seconds))
+    else:
+        found[-1].note = f"{found[-1].note}; boosted trees were left out: {classes:,} classes are as many trees a round"
+        found[-1].note = found[-1].note.removeprefix("; ")
+    return found
+
+
+def _scorer(
+    task: Task, truth: np.ndarray, valid: np.ndarray, metric: Metric | None
+) -> Callable[[np.ndarray], tuple[float, float]]:
+    """(metric, minus the loss) on the validation rows, greater = better; (0, 0) where there are none."""
+    first = metric or next(iter(task.metrics.values()))
+    loss = task.metrics["rmse" if KINDS[task.name] == "numbers" else "log_loss"]
+
+    def score(values: np.ndarray) -> tuple[float, float]:
+        if not len(valid):
+            return 0.0, 0.0
+        sign = 1.0 if first.greater_is_better else -1.0
+        main = sign * first(truth[valid], values[valid])
+        return (main if np.isfinite(main) else -np.inf), -loss(truth[valid], values[valid])
+
+    return score
+
+
+def _linear(job: _Job, descriptors: Mapping[str, Matrix], deadline: float) -> Baseline:
+    start = time.monotonic()
+    features = for_linear(descriptors, job.train)
+    name = "ridge regression" if job.kind == "numbers" else "logistic regression"
+    if not features.shape[1]:
+        return Baseline(name, np.tile(job.constant(), (len(job.truth), 1)), note="no feature varies in training")
+    learners = []
+    for output in range(job.truth.shape[1]):
+        rows = job.train[~np.isnan(job.truth[job.train, output])]
+        learners.append(
+            linear.Linear(job.kind, features, rows, job.truth[rows, output].astype(np.float64), job.classes)
+            if len(rows)
+            else None
+        )
+    tried = linear.STRENGTHS[job.kind]
+    if not len(job.valid):
+        tried = tried[len(tried) // 2 :][:1]
+    return _tune(name, job, learners, tried, start, deadline, worse_in_a_row=2)
+
+
+def _boosting(job: _Job, descriptors: Mapping[str, Matrix], seed: int, deadline: float) -> Baseline:
+    start = time.monotonic()
+    features = side_by_side(descriptors)
+    learners = []
+    for output in range(job.truth.shape[1]):
+        truth = job.truth[:, output].astype(np.float64)
+        train, valid = (rows[~np.isnan(truth[rows])] for rows in (job.train, job.valid))
+        learners.append(
+            boosting.Boosting(job.kind, features, train, valid, truth, job.classes, seed) if len(train) else None
+        )
+    tried = boosting.SETTINGS if len(job.valid) else boosting.SETTINGS[:1]
+    return _tune("LightGBM", job, learners, tried, start, deadline, worse_in_a_row=len(tried))
+
+
+def _tune(
+    name: str,
+    job: _Job,
+    learners: list[Any],
+    tried: list[dict[str, Any]],
+    start: float,
+    deadline: float,
+    worse_in_a_row: int,
+) -> Baseline:
+    """The settings that are best on validation, each tried for all outputs, until the time is up or they get worse."""
+    best: Baseline | None = None
+    best_score, worse, cuts = (-np.inf, -np.inf), 0, []
+    for number, settings in enumerate(tried):
+        values, note = _fit_outputs(job, learners, settings, deadline)
+        score = job.score(values)
+        if best is None or score > best_score:
+            best, best_score, worse = Baseline(name, values, dict(settings), note=note), score, 0
+        else:
+            worse += 1
+        if time.monotonic() > deadline and number + 1 < len(tried):
+            cuts.append(f"{number + 1} of {len(tried)} settings tried in the time")
+            break
+        if worse >= worse_in_a_row:
+            break
+    assert best is not None
+    if not len(job.valid):
+        cuts.append("no validation rows: not tuned")
+    best.seconds = time.monotonic() - start
+    best.note = "; ".join(part for part in [best.note, *cuts] if part)
+    return best
+
+
+def _fit_outputs(
+    job: _Job, learners: list[_Learner | None], settings: dict[str, Any], deadline: float
+) -> tuple[np.ndarray, str]:
+    """One model for each output, the remaining time shared out evenly; the constant where an output has no rows."""
+    columns, notes = [], set()
+    for i, learner in enumerate(learners):
+        if learner is None:
+            columns.append(np.full((len(job.truth), 1), job.constant()[i]))
+            continue
+        now = time.monotonic()
+        values, note = learner.fit(settings, now + max(0.0, deadline - now) / (len(learners) - i))
+        columns.append(values[:, 1:] if job.kind == "labels" else values)
+        notes.add(note)
+    return np.concatenate(columns, axis=1), "; ".join(sorted(notes - {""}))

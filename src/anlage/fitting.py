@@ -1,0 +1,319 @@
+"""The stages of a fit: read and choose, divide, train, judge. ``api.fit`` calls them one after the other."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from anlage.encoders import lookup as encoders
+from anlage.encoders.settings import EncoderSettings
+from anlage.errors import AnlageError, Problem
+from anlage.evaluation.baselines import Baseline, fit_baselines
+from anlage.evaluation.evaluate import primary_metric
+from anlage.modalities.inputs import Roles, choose_inputs
+from anlage.modalities.recognise import recognise
+from anlage.model import Model
+from anlage.samples.hashing import data_hash
+from anlage.samples.read import read, read_parts
+from anlage.samples.samples import Samples
+from anlage.settings import FitSettings
+from anlage.splits import assign, given
+from anlage.splits.assign import Folds
+from anlage.tasks import lookup as tasks
+from anlage.tasks.protocol import Task
+from anlage.training.checkpoints import Progress
+from anlage.training.loop import Job, train
+from anlage.training.predict import predict
+from anlage.training.preparation import CheckedTable, Preparation
+from anlage.training.schedule import seconds
+
+
+@dataclass
+class Plan:
+    """What will be fitted: decided, and told to the user, before anything is trained."""
+
+    settings: FitSettings
+    samples: Samples
+    roles: Roles
+    preparation: Preparation
+    """Not yet fitted: each fold fits its own."""
+    checked: CheckedTable
+    folds: list[Folds]
+    """One split; or one for each fold of a cross-validation and a last one, without test rows, for the bundle."""
+    groups: np.ndarray
+    data_hash: str
+    problems: list[Problem]
+    notes: list[str]
+
+    @property
+    def targets(self) -> pd.DataFrame:
+        return self.samples.frame
+
+
+@dataclass
+class Trained:
+    """One trained model and what it and the baselines say of the validation and test rows."""
+
+    preparation: Preparation
+    model: Model
+    encoders: dict[str, EncoderSettings]
+    progress: Progress
+    rows: np.ndarray
+    part: np.ndarray
+    """[rows] "valid" or "test" """
+    values: dict[str, np.ndarray]
+    """For each target [rows, k]."""
+    truth: dict[str, np.ndarray]
+    baselines: dict[str, list[Baseline]]
+
+
+def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[[str], None]) -> Plan:
+    """Read, recognise, choose inputs and tasks, check every value, and divide the rows."""
+    data = settings.data
+    if not data.target:
+        raise AnlageError("say what to predict: --target COLUMN (`anlage inspect TABLE` lists the columns)")
+    if isinstance(table, pd.DataFrame) or not (data.valid or data.test):
+        samples = read(table, id_column=data.id, where=data.where)
+    else:
+        samples = read_parts(table, data.valid, data.test, id_column=data.id, where=data.where)
+    for note in samples.notes:
+        say(note)
+    named = dict(_named(text) for text in data.target)
+    columns = [column for group in named.values() for column in group]
+    for column in columns:
+        if column not in samples.frame:
+            raise AnlageError(
+                f"no column '{column}' in {', '.join(samples.sources)}; columns: {', '.join(samples.frame.columns[:20])}"
+            )
+    split = settings.split
+    reserved = [c for c in (split.group, split.split, given.find(samples.frame)) if c and c in samples.frame]
+    recognised = recognise(samples.frame, data.column)
+    roles = choose_inputs(samples, recognised, columns, data.input, data.drop, reserved)
+    for item in roles.inputs:
+        shown = item.columns[0] if len(item.columns) == 1 else f"{len(item.columns)} columns"
+        say(f"input {item.name}: {item.modality.name} ({recognised[item.columns[0]].evidence}; {shown})")
+    for column, reason in roles.left_out:
+        say(f"left out {column}: {reason}")
+
+    chosen = dict(text.split("=", 1) for text in data.task)
+    unknown = set(chosen) - set(named)
+    if unknown:
+        raise AnlageError(f"--task {unknown.pop()}=…: no such target; targets: {', '.join(named)}")
+    targets: list[Task] = []
+    for target, group in named.items():
+        task_class, evidence = tasks.recognise(samples.frame[group], chosen.get(target))
+        targets.append(task_class(target, group))
+        say(f"target {target}: {task_class.name} ({evidence})")
+
+    preparation = Preparation(roles.inputs, targets)
+    checked = preparation.check(samples.frame)
+    problems = [*samples.problems, *checked.problems]
+    for task in targets:
+        problems += task.check(samples.frame[task.columns])
+    for note in checked.notes:
+        say(note)
+    return _divide(Plan(
+        settings, samples, roles, preparation, checked, [], np.array([]),
+        data_hash(samples.frame), problems, list(samples.notes) + checked.notes,
+    ), say)  # fmt: skip
+
+
+def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
+    """The folds of a plan: unusable rows have the part "none"."""
+    settings, frame = plan.settings, plan.samples.frame
+    known = np.zeros(len(frame), dtype=bool)
+    for task in plan.preparation.tasks:
+        known |= frame[task.columns].notna().any(axis=1).to_numpy()
+    keep = plan.checked.usable & known
+    if not keep.all():
+        say(f"{(~keep).sum()} of {len(frame)} rows cannot be used: {(~plan.checked.usable).sum()} without an input, "
+            f"{(~known).sum()} without a target")  # fmt: skip
+    if not keep.any():
+        raise AnlageError(f"{', '.join(plan.samples.sources)}: no row has both an input and a target")
+    kept = np.flatnonzero(keep)
+    labels = [group[kept] for group in plan.preparation.groups(CheckedTable(plan.checked.frames, keep, [], []))]
+    column = settings.split.group
+    if column:
+        if column not in frame:
+            raise AnlageError(f"--group {column}: no such column; columns: {', '.join(map(str, frame.columns[:20]))}")
+        labels.append(pd.factorize(frame[column].iloc[kept])[0])
+    if len(plan.preparation.inputs) > 1:  # a repeated drug is no duplicate sample: only rows alike in every input are
+        inputs = np.stack(labels[: len(plan.preparation.inputs)])
+        labels = [np.unique(inputs, axis=1, return_inverse=True)[1].reshape(-1), *labels[len(inputs) :]]
+    groups = assign.join_groups(labels)
+    task = plan.preparation.tasks[0]
+    first = frame[task.columns].iloc[kept]
+    discrete = task.name != "regression"
+    codes = np.stack([pd.factorize(first[c])[0] if discrete else pd.to_numeric(first[c], errors="coerce")
+                      for c in task.columns], axis=1).astype(float)  # fmt: skip
+    strata = assign.strata(codes, discrete)
+    used = frame.iloc[kept]
+    if settings.split.folds:
+        folds = assign.cross_validation(used.index.to_numpy(), settings.split, groups, strata, settings.seed)
+        everything = Folds(np.full(len(used), "train", dtype=object), used.index.to_numpy(), "all rows, for the bundle")
+        folds.append(assign.with_validation(everything, settings.split, groups, strata, settings.seed))
+    else:
+        folds = [assign.assign(used, settings.split, groups, strata, settings.seed)]
+    for one in folds[:1]:
+        counts = ", ".join(f"{count} {part}" for part, count in one.counts.items())
+        say(f"split: {counts} ({one.how})")
+        for note in one.notes:
+            say(note)
+    whole = []
+    for one in folds:
+        part = np.full(len(frame), "none", dtype=object)
+        part[kept] = one.part
+        whole.append(replace(one, part=part, ids=frame.index.to_numpy()))
+    all_groups = np.full(len(frame), -1)
+    all_groups[kept] = groups
+    notes = plan.notes + [note for one in folds[:1] for note in one.notes]
+    return replace(plan, folds=whole, groups=all_groups, notes=notes)
+
+
+def train_fold(
+    plan: Plan, folds: Folds, folder: Path, say: Callable[[str], None], interactive: bool,
+    own_encoder: type | None = None,
+) -> Trained:
+    """Fit preparation, model and baselines on the training rows of one split, and predict its other rows."""
+    settings = plan.settings
+    fresh = Preparation([replace(i, modality=replace(i.modality)) for i in plan.preparation.inputs],
+                        [type(t)(t.target, t.columns) for t in plan.preparation.tasks])  # fmt: skip
+    rows = np.concatenate([folds.rows("train"), folds.rows("valid"), folds.rows("test")])
+    frames = plan.checked.take(rows)
+    targets = plan.targets.iloc[rows]
+    counts = folds.counts
+    here = {"train": np.arange(counts["train"]), "valid": counts["train"] + np.arange(counts["valid"])}
+    rest = np.arange(counts["train"], len(rows))
+    train_frames = {name: frame.iloc[here["train"]] for name, frame in frames.items()}
+    fresh.fit(train_frames, targets.iloc[here["train"]])
+    for task in fresh.tasks:
+        for note in task.notes:
+            say(note)
+    table = fresh.table(frames, targets)
+    choice = choose_encoders(fresh, settings.model.encoder, own_encoder)
+    torch.manual_seed(settings.seed)
+    model = build_model(fresh, choice)
+    for name, chosen in choice.items():
+        size = sum(p.numel() for p in model.encoder(name).parameters())
+        say(f"encoder of {name}: {_title(chosen)}, {size:,} parameters")
+    fingerprint = hashlib.sha256(
+        json.dumps([asdict(settings), plan.data_hash, folds.hash], sort_keys=True, default=str).encode()
+    ).hexdigest()
+    job = Job(
+        model=model, tasks=fresh.tasks, modalities={i.name: i.modality for i in fresh.inputs}, table=table,
+        train=here["train"], valid=here["valid"], settings=settings.training, metric={t.target: primary_metric(t, settings.evaluation) for t in fresh.tasks},
+        seed=settings.seed, folder=folder, fingerprint=fingerprint, say=say, interactive=interactive,
+    )  # fmt: skip
+    progress = train(job)
+    say(f"trained {progress.step} steps in {progress.seconds:.0f} s; best at step {progress.best_step}")
+    judged = here["valid"] if settings.evaluation.no_test else rest
+    part = np.where(judged < counts["train"] + counts["valid"], "valid", "test")
+    values = predict(model, fresh.tasks, table, judged)
+    truth = {task.target: table.targets[task.target][judged] for task in fresh.tasks}
+    baselines = baselines_of(fresh, frames, table.targets, here, judged, settings, say)
+    return Trained(fresh, model, choice, progress, rows[judged], part, values, truth, baselines)
+
+
+def baselines_of(
+    preparation: Preparation, frames: dict[str, pd.DataFrame], truth: dict[str, np.ndarray],
+    folds: dict[str, np.ndarray], predict_rows: np.ndarray, settings: FitSettings, say: Callable[[str], None],
+) -> dict[str, list[Baseline]]:  # fmt: skip
+    """The plain, tuned baselines of each target, with their values for ``predict_rows``."""
+    started = time.monotonic()
+    features = preparation.descriptors(frames)
+    result = {}
+    budget = seconds(settings.evaluation.baseline_budget) / len(preparation.tasks)
+    for task in preparation.tasks:
+        fitted = fit_baselines(
+            features, task, truth[task.target], folds, seed=settings.seed, budget_seconds=budget,
+            metric=primary_metric(task, settings.evaluation),
+        )  # fmt: skip
+        result[task.target] = [replace(baseline, values=baseline.values[predict_rows]) for baseline in fitted]
+    count = sum(block.shape[1] for block in features.values())
+    say(f"baselines on {count:,} descriptors took {time.monotonic() - started:.0f} s")
+    return result
+
+
+def choose_encoders(
+    preparation: Preparation, wanted: Sequence[str], own: type | None = None
+) -> dict[str, EncoderSettings]:
+    """The encoder of each input: the one named for it, else the one named for all that can read it, else by kind.
+
+    AnlageError where a named encoder fits no input, and says which would."""
+    named: dict[str, str] = {}
+    general: list[str] = []
+    for text in wanted:
+        before, mark, after = text.partition("=")
+        if mark and ":" not in before:
+            named[before] = after
+        else:
+            general.append(text)
+    names = [item.name for item in preparation.inputs]
+    for name in set(named) - set(names):
+        raise AnlageError(f"--encoder {name}={named[name]}: no such input; inputs: {', '.join(names)}")
+    chosen: dict[str, EncoderSettings] = {}
+    used: set[str] = set()
+    for item in preparation.inputs:
+        shape = item.modality.shape
+        if own is not None and shape.layout in own.layouts:  # type: ignore[attr-defined]
+            chosen[item.name] = encoders.from_class(own)
+        elif item.name in named:
+            chosen[item.name] = encoders.parse(named[item.name])
+        else:
+            fitting = [text for text in general if shape.layout in encoders.layouts(encoders.parse(text))]
+            used |= set(fitting[:1])
+            chosen[item.name] = encoders.parse(fitting[0] if fitting else encoders.default_name(shape))
+    for text in general:
+        if text not in used:
+            layouts = ", ".join(f"{item.name} ({item.modality.shape.layout})" for item in preparation.inputs)
+            raise AnlageError(f"--encoder {text}: fits no input; inputs: {layouts}")
+    return chosen
+
+
+def build_model(preparation: Preparation, choice: dict[str, EncoderSettings]) -> Model:
+    """A model with fresh weights from torch's global generator."""
+    built = {item.name: encoders.build(choice[item.name], item.modality.shape) for item in preparation.inputs}
+    return Model(built, preparation.tasks)
+
+
+def _title(settings: EncoderSettings) -> str:
+    options = ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
+    return f"{type(settings).__name__.removesuffix('Settings').lower()} ({options})"
+
+
+def _named(text: str) -> tuple[str, list[str]]:
+    """ "y" → ("y", ["y"]); "tox=a,b" → ("tox", ["a", "b"])."""
+    name, mark, columns = text.partition("=")
+    return (name, columns.split(",")) if mark else (text, [text])
+
+
+def evaluation_rows(trained: Sequence[Trained], plan: Plan) -> dict[str, Any]:
+    """Validation and test rows of all folds, one after the other: what the evaluation reads."""
+    part = np.concatenate([t.part for t in trained])
+    return {
+        "rows": np.concatenate([t.rows for t in trained]),
+        "parts": {name: np.flatnonzero(part == name) for name in ("valid", "test") if (part == name).any()},
+        "groups": np.concatenate([plan.groups[t.rows] for t in trained]),
+    }
+
+
+def join_baselines(folds: Sequence[list[Baseline]]) -> list[Baseline]:
+    """The baselines of all folds as one list: values one after the other, settings of each fold side by side."""
+    joined = []
+    for same in zip(*folds, strict=True):
+        if len(same) == 1:
+            joined.append(same[0])
+            continue
+        values = np.concatenate([baseline.values for baseline in same])
+        settings = {f"fold {i + 1}": baseline.settings for i, baseline in enumerate(same)}
+        joined.append(
+            replace(same[0], values=values, settings=settings, seconds=sum(baseline.seconds for baseline in same))
+        )
+    return joined

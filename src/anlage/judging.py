@@ -1,0 +1,120 @@
+"""A bundle judged on labelled rows that it has not seen: the test rows that were left alone, or a new cohort."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anlage import fitting, summary
+from anlage.errors import AnlageError
+from anlage.evaluation.baselines import Baseline
+from anlage.evaluation.evaluate import evaluate_target
+from anlage.evaluation.metrics_json import assemble
+from anlage.report.render import render
+from anlage.report.view import ReportView, TargetView
+from anlage.run import Run, tell_problems
+from anlage.samples.hashing import data_hash
+from anlage.samples.read import read
+
+Say = Callable[[str], None]
+Judged = tuple[dict[str, Any], str]
+"""What metrics.json holds, and the report's HTML."""
+
+
+def judge_test(run: Run, say: Say) -> Judged:
+    """The test rows of the run's own split. AnlageError where its table is gone or has changed since."""
+    plan = _own_plan(run, say)
+    if plan is None:
+        raise AnlageError(f"{run.path}: its table cannot be read again as it was; give labelled rows: evaluate RUN TABLE")
+    rows = plan.folds[0].rows("test")
+    if not len(rows) or run.settings.split.folds:
+        raise AnlageError(f"{run.path}: its split has no test rows to judge: give labelled rows: evaluate RUN TABLE")
+    return _judge(run, plan.samples.frame.iloc[rows], plan, say)
+
+
+def judge_cohort(run: Run, table: Any, say: Say) -> Judged:
+    """New labelled rows. AnlageError where the table has not all targets."""
+    samples = read(table, id_column=run._id_column(table))
+    tell_problems(samples.problems, say)
+    return _judge(run, samples.frame, _own_plan(run, say), say)
+
+
+def _judge(run: Run, frame: pd.DataFrame, plan: fitting.Plan | None, say: Say) -> Judged:
+    tasks, settings = run.preparation.tasks, run.settings
+    for task in tasks:
+        for column in task.columns:
+            if column not in frame:
+                raise AnlageError(f"no target column '{column}' to judge by; columns: {', '.join(frame.columns[:20])}")
+        tell_problems(task.check(frame[task.columns]), say)
+    checked = run.preparation.check(frame)
+    tell_problems(checked.problems, say)
+    rows = np.flatnonzero(checked.usable)
+    if not len(rows):
+        raise AnlageError("no row has an input that this bundle can read")
+    frames, labelled = checked.take(rows), frame.iloc[rows]
+    table = run.preparation.table(frames, labelled)
+    values = fitting.predict(run.model, tasks, table, np.arange(len(rows)))
+    baselines: dict[str, list[Baseline]] = {task.target: [] for task in tasks}
+    if plan is not None:
+        baselines = _baselines(run, plan, frames, table.targets, say)
+    groups = labelled[settings.split.group] if settings.split.group in labelled else None
+    codes = None if groups is None else pd.factorize(groups)[0]
+    parts = {"test": np.arange(len(rows))}
+    targets = {
+        task.target: evaluate_target(
+            task, table.targets[task.target], values[task.target], baselines[task.target], parts, codes,
+            settings.evaluation, settings.seed,
+        )
+        for task in tasks
+    }  # fmt: skip
+    metrics = assemble(
+        targets, resamples=settings.evaluation.resamples, seed=settings.seed,
+        split_hash=run.contents.provenance["split_hash"], data_hash=data_hash(frame),
+        training=run.contents.metrics["training"],
+    )  # fmt: skip
+    ids = labelled.index.to_numpy()
+    views = [
+        TargetView(t.target, t.name, summary.labels(t), "test", ids, table.targets[t.target], values[t.target])
+        for t in tasks
+    ]
+    title = f"{', '.join(t.target for t in tasks)}: judged on {len(rows):,} rows"
+    view = ReportView(title, metrics, views, problems=checked.problems, settings=run.contents.settings,
+                      provenance=run.contents.provenance)  # fmt: skip
+    return metrics, render(view)
+
+
+def _baselines(
+    run: Run, plan: fitting.Plan, frames: dict[str, pd.DataFrame], truth: dict[str, np.ndarray], say: Say
+) -> dict[str, list[Baseline]]:
+    """The baselines fitted again on the run's own training and validation rows, with values for the new rows."""
+    folds = plan.folds[0]
+    train, valid = folds.rows("train"), folds.rows("valid")
+    known = np.concatenate([train, valid])
+    old = plan.checked.take(known)
+    both = {name: pd.concat([old[name], frame]) for name, frame in frames.items()}
+    old_table = plan.targets.iloc[known]
+    all_truth = {
+        task.target: np.concatenate([task.encode(old_table[task.columns]), truth[task.target]])
+        for task in run.preparation.tasks
+    }
+    where = {"train": np.arange(len(train)), "valid": len(train) + np.arange(len(valid))}
+    new = len(known) + np.arange(len(next(iter(truth.values()))))
+    return fitting.baselines_of(run.preparation, both, all_truth, where, new, run.settings, say)
+
+
+def _own_plan(run: Run, say: Say) -> fitting.Plan | None:
+    """The plan of the run's own fit, where its table is still there and still the same; else None, and why is said."""
+    table = run.settings.data.table
+    if not table:
+        say("no baselines beside the model: it was fitted on a DataFrame, which is not kept")
+        return None
+    try:
+        plan = fitting.plan(table, run.settings, lambda _: None)
+    except AnlageError as error:
+        say(f"no baselines beside the model: {error}")
+        return None
+    if plan.data_hash != run.contents.provenance["data_hash"]:
+        say(f"no baselines beside the model: {table} has changed since the fit")
+        return None
+    return plan

@@ -1,0 +1,139 @@
+"""A finished run: a bundle that predicts, and what is known of how good it is."""
+
+import html
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anlage.bundle.contents import METRICS, REPORT, Contents
+from anlage.bundle.read import read as read_bundle
+from anlage.config import from_dict
+from anlage.encoders import lookup as encoders
+from anlage.errors import AnlageError, Problem
+from anlage.fitting import build_model
+from anlage.model import Model
+from anlage.samples.read import read, stream
+from anlage.samples.samples import Samples
+from anlage.settings import FitSettings
+from anlage.training.predict import predict
+from anlage.training.preparation import Preparation, preparation_from_json
+
+
+class Run:
+    """A bundle, loaded and verified. ``path`` is its folder."""
+
+    def __init__(self, path: Path | str, encoder: type | None = None):
+        """Read the bundle. ``encoder``: your own class, where the bundle was fitted with one. AnlageError where the
+        folder holds no sound bundle."""
+        self.path = Path(path)
+        self.contents: Contents = read_bundle(self.path)
+        self._own = encoder
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds: verdict, metrics with intervals, baselines, differences."""
+        return self.contents.metrics
+
+    @property
+    def verdict(self) -> str:
+        """Better than the baseline, or not: one line."""
+        return str(self.contents.metrics["verdict"])
+
+    @property
+    def report_path(self) -> Path:
+        """The HTML report."""
+        return self.path / REPORT
+
+    @property
+    def settings(self) -> FitSettings:
+        """All that the fit was told."""
+        return from_dict(self.contents.settings)
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """Inputs and tasks as they were fitted."""
+        try:
+            return preparation_from_json(self.contents.inputs, self.contents.targets)
+        except (KeyError, TypeError, ValueError) as error:
+            raise AnlageError(f"{self.path}: its preparation cannot be restored ({error})") from error
+
+    @cached_property
+    def model(self) -> Model:
+        """The network with its weights, in eval mode."""
+        own = {self._own.__name__: self._own} if self._own else None
+        choice = {item["name"]: encoders.from_json(item["encoder"], own) for item in self.contents.inputs}
+        model = build_model(self.preparation, choice)
+        try:
+            model.load_state_dict(self.contents.weights)
+        except RuntimeError as error:
+            first = str(error).splitlines()[1].strip() if "\n" in str(error) else error
+            raise AnlageError(f"{self.path}: the weights do not fit the model ({first})") from error
+        return model.eval()
+
+    def predict(
+        self, table: str | Path | pd.DataFrame, say: Callable[[str], None] = print
+    ) -> pd.DataFrame:
+        """A row for each row of ``table``, in its order, with its id as index. A row that cannot be used is named by
+        ``say`` and has empty predictions. A DataFrame's columns are those that the model was fitted on."""
+        samples = read(table, id_column=self._id_column(table))
+        return self._predict(samples, say)[0]
+
+    def predict_stream(
+        self, table: str | Path, rows: int = 10_000, say: Callable[[str], None] = print
+    ) -> Iterator[pd.DataFrame]:
+        """The same for tables larger than memory: frames of at most ``rows`` predictions."""
+        for samples in stream(table, rows=rows, id_column=self._id_column(table)):
+            yield self._predict(samples, say)[0]
+
+    def values(self, samples: Samples, say: Callable[[str], None]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Numbers of the rows that can be used, and for each target the values that the metrics read."""
+        _, rows, values = self._predict(samples, say)
+        return rows, values
+
+    def _predict(
+        self, samples: Samples, say: Callable[[str], None]
+    ) -> tuple[pd.DataFrame, np.ndarray, dict[str, np.ndarray]]:
+        checked = self.preparation.check(samples.frame)
+        tell_problems([*samples.problems, *checked.problems], say)
+        rows = np.flatnonzero(checked.usable)
+        table = self.preparation.table(checked.take(rows))
+        values = predict(self.model, self.preparation.tasks, table, np.arange(len(rows)))
+        columns: dict[str, Any] = {}
+        for task in self.preparation.tasks:
+            columns |= task.to_columns(values[task.target]) if len(rows) else {}
+        frame = pd.DataFrame(columns, index=samples.frame.index[rows])
+        return frame.reindex(samples.frame.index), rows, values
+
+    def _id_column(self, table: object) -> str | None:
+        """The id column of the fit, where the new table may have it too."""
+        column = self.contents.provenance.get("id_column")
+        if column is None:
+            return None
+        if isinstance(table, pd.DataFrame):
+            return column if column in table.columns else None
+        return str(column)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}): {self.verdict}"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for target, entry in self.contents.metrics["targets"].items():
+            for part, metrics in entry["model"].items():
+                for name, m in metrics.items():
+                    text = f"{m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]"
+                    rows.append(f"<tr><td>{html.escape(target)}</td><td>{part}</td><td>{name}</td><td>{text}</td></tr>")
+        table = f"<table><tr><th>target</th><th>part</th><th>metric</th><th>value</th></tr>{''.join(rows)}</table>"
+        return f"<p><b>{html.escape(self.verdict)}</b></p>{table}<p>{html.escape(str(self.path / METRICS))}</p>"
+
+
+def tell_problems(problems: list[Problem], say: Callable[[str], None], most: int = 10) -> None:
+    """Name bad rows: the first ``most`` one by one, the rest counted."""
+    for problem in problems[:most]:
+        say(f"{'unusable' if problem.fatal else 'mended'}: {problem}")
+    if len(problems) > most:
+        say(f"… and {len(problems) - most} more such rows")

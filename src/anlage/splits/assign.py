@@ -1,0 +1,152 @@
+"""Rows → training, validation and test rows, so that near-duplicates and groups never straddle."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from anlage.errors import AnlageError
+from anlage.splits import given
+from anlage.splits.settings import SplitSettings
+
+
+@dataclass
+class Folds:
+    """The part of every row: "train", "valid", "test" or "none" (not used)."""
+
+    part: np.ndarray
+    ids: np.ndarray
+    how: str
+    notes: list[str] = field(default_factory=list)
+
+    def rows(self, part: str) -> np.ndarray:
+        """Row numbers of one part."""
+        return np.flatnonzero(self.part == part)
+
+    @property
+    def hash(self) -> str:
+        """sha256 over (id, part) of all rows, whatever their order: equal hashes mean equal splits."""
+        lines = sorted(f"{i}\t{p}" for i, p in zip(self.ids, self.part, strict=True))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows of each part that has any."""
+        return {p: int((self.part == p).sum()) for p in ("train", "valid", "test", "none") if (self.part == p).any()}
+
+
+def join_groups(labels: Sequence[np.ndarray]) -> np.ndarray:
+    """[rows] one group number for each row: rows that share a number in any of ``labels`` (-1 = none) come together,
+    and so do chains of such rows (union-find by connected components)."""
+    n = len(labels[0])
+    rows, nodes, offset = [], [], n
+    for label in labels:
+        known = label >= 0
+        rows.append(np.flatnonzero(known))
+        nodes.append(label[known] + offset)
+        offset += int(label.max(initial=-1)) + 1
+    left, right = np.concatenate(rows), np.concatenate(nodes)
+    graph = coo_matrix((np.ones(len(left), dtype=bool), (left, right)), shape=(offset, offset))
+    return connected_components(graph, directed=False)[1][:n]
+
+
+def strata(truth: np.ndarray, discrete: bool, bins: int = 5) -> np.ndarray:
+    """[rows] the stratum of each row by its first known target: its label, or its quantile."""
+    first = pd.DataFrame(truth).bfill(axis=1).iloc[:, 0]
+    if discrete:
+        return pd.factorize(first)[0] + 1
+    return pd.qcut(first, bins, labels=False, duplicates="drop").fillna(-1).to_numpy().astype(int) + 1
+
+
+def draw(
+    rows: np.ndarray, groups: np.ndarray, strata: np.ndarray, fractions: dict[str, float], seed: int
+) -> dict[str, np.ndarray]:
+    """Draw ``rows`` into parts of about these fractions, whole groups at a time, each stratum alike.
+
+    Groups in random order, large ones first, each to the part that its stratum still lacks most."""
+    random = np.random.default_rng([seed, 7])
+    frame = pd.DataFrame({"row": rows, "group": groups[rows], "stratum": strata[rows]})
+    table = frame.groupby("group").agg(size=("row", "size"), stratum=("stratum", lambda s: s.mode().iloc[0])) if len(
+        np.unique(frame.group)
+    ) < len(frame) else frame.set_index("group").assign(size=1)[["size", "stratum"]]
+    table = table.iloc[random.permutation(len(table))].sort_values("size", ascending=False, kind="stable")
+    names = list(fractions)
+    wanted = np.array([fractions[name] for name in names])
+    totals = table.groupby("stratum")["size"].sum()
+    lacking = {s: wanted * total + random.uniform(0, 0.5, len(names)) for s, total in totals.items()}
+    chosen = np.empty(len(table), dtype=np.int64)
+    for position, (size, stratum) in enumerate(zip(table["size"], table["stratum"], strict=True)):
+        best = int(np.argmax(lacking[stratum]))
+        lacking[stratum][best] -= size
+        chosen[position] = best
+    part = pd.Series(chosen, index=table.index).reindex(frame.group).to_numpy()
+    return {name: rows[part == number] for number, name in enumerate(names)}
+
+
+def assign(
+    frame: pd.DataFrame, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int
+) -> Folds:
+    """Divide the rows of ``frame`` (index = ids): as its split column says, else at random by groups.
+
+    Where the table names no validation rows they are drawn from the training rows."""
+    ids = frame.index.to_numpy(dtype=object)
+    column = settings.split or given.find(frame)
+    if column and column != "random":
+        part, notes = given.parts(frame, column, settings.map)
+        folds = Folds(part, ids, f"as column '{column}' says", notes)
+    else:
+        keep, test = 1 - settings.test_fraction, settings.test_fraction
+        drawn = draw(np.arange(len(frame)), groups, stratum, {"train": keep, "test": test}, seed)
+        part = np.full(len(frame), "train", dtype=object)
+        part[drawn["test"]] = "test"
+        folds = Folds(part, ids, f"random by groups of duplicates, stratified, seed {seed}")
+    return with_validation(folds, settings, groups, stratum, seed)
+
+
+def with_validation(
+    folds: Folds, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int
+) -> Folds:
+    """The same folds; where they have no validation rows, these are drawn from the training rows."""
+    if not len(folds.rows("valid")):
+        rows, fraction = folds.rows("train"), settings.valid_fraction
+        if len(rows) < 4:
+            raise AnlageError(f"{len(rows)} training rows are too few to set validation rows apart")
+        drawn = draw(rows, groups, stratum, {"train": 1 - fraction, "valid": fraction}, seed + 1)
+        part = folds.part.copy()
+        part[drawn["valid"]] = "valid"
+        how = f"{folds.how}; {len(drawn['valid'])} validation rows drawn from the training rows"
+        folds = replace(folds, part=part, how=how)
+    return replace(folds, notes=folds.notes + straddling(folds, groups))
+
+
+def cross_validation(
+    ids: np.ndarray, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int
+) -> list[Folds]:
+    """``settings.folds`` folds: each row is a test row once; groups stay together."""
+    k = settings.folds or 0
+    if k < 2:
+        raise AnlageError(f"--folds {k}: cross-validation needs 2 or more")
+    names = {f"fold {i + 1}": 1 / k for i in range(k)}
+    result = []
+    for number, rows in enumerate(draw(np.arange(len(ids)), groups, stratum, names, seed).values()):
+        part = np.full(len(ids), "train", dtype=object)
+        part[rows] = "test"
+        folds = Folds(part, ids, f"fold {number + 1} of {k}, by groups of duplicates, stratified, seed {seed}")
+        result.append(with_validation(folds, settings, groups, stratum, seed))
+    return result
+
+
+def straddling(folds: Folds, groups: np.ndarray) -> list[str]:
+    """Notes on test and validation rows whose duplicates or group-mates stand among the training rows."""
+    train = set(groups[folds.part == "train"])
+    notes = []
+    for part in ("valid", "test"):
+        count = sum(group in train for group in groups[folds.part == part])
+        if count:
+            share = count / len(folds.rows(part))
+            notes.append(f"LEAK: {count} {part} rows ({share:.1%}) have a duplicate or group-mate among the training rows")
+    return notes

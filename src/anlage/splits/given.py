@@ -1,0 +1,67 @@
+"""A split that the table brings along: which column names it, and what its values mean."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from anlage.errors import AnlageError
+
+NAMES = ("split", "set", "partition", "subset", "fold")
+PARTS = {
+    "train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid",
+    "devel": "valid", "development": "valid", "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+def find(frame: pd.DataFrame) -> str | None:
+    """The column that names each row's part: called split, set, …, with both training and test rows among its values."""
+    for name in NAMES:
+        for column in frame.columns:
+            if str(column).lower() != name:
+                continue
+            known = set(frame[column].dropna().astype(str).str.lower().map(PARTS).dropna())
+            if "train" in known and len(known) > 1:
+                return str(column)
+    return None
+
+
+def validation_flag(frame: pd.DataFrame) -> str | None:
+    """FLIP's second column: True where a training row is meant for validation."""
+    for column in frame.columns:
+        values = set(frame[column].dropna().astype(str).str.lower())
+        if str(column).lower() == "validation" and values and values <= {"true", "false"}:
+            return str(column)
+    return None
+
+
+def parts(frame: pd.DataFrame, column: str, mapping: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """[rows] train, valid, test or none, and notes. ``mapping`` has "VALUE=PART" entries.
+
+    AnlageError where the column is missing, a mapping cannot be read, or no row is left to train on."""
+    if column not in frame:
+        raise AnlageError(f"no column '{column}' to split by; columns: {', '.join(map(str, frame.columns[:20]))}")
+    meaning = dict(PARTS)
+    given: dict[str, str] = {}
+    for entry in (piece for text in mapping for piece in text.split(",")):
+        value, _, part = entry.rpartition("=")
+        if part not in ("train", "valid", "test", "none") or not value:
+            raise AnlageError(f"--map {entry}: write VALUE=PART with PART one of train, valid, test, none")
+        given[value] = part
+    values = frame[column].astype(str)
+    part = values.map(given) if given else values.str.lower().map(meaning)
+    notes = []
+    unknown = values[part.isna()].value_counts()
+    if len(unknown):
+        listed = ", ".join(f"{value} ({count} rows)" for value, count in unknown.items())
+        notes.append(f"left out, because '{column}' says neither train, valid nor test: {listed}")
+    result = part.fillna("none").to_numpy(dtype=object)
+    flag = validation_flag(frame)
+    if flag and flag != column:
+        chosen = frame[flag].astype(str).str.lower().eq("true").to_numpy() & (result == "train")
+        result[chosen] = "valid"
+        if chosen.any():
+            notes.append(f"{chosen.sum()} training rows are for validation, as column '{flag}' says")
+    if not (result == "train").any():
+        raise AnlageError(f"column '{column}' names no training rows: say what its values mean with --map VALUE=train")
+    return result, notes

@@ -1,0 +1,145 @@
+"""What a fit leaves for people: the report's view, the provenance, the tables of rows."""
+
+import platform
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import anlage
+from anlage.config import merge, option_groups, to_dict
+from anlage.fitting import Plan, Trained
+from anlage.report.view import InputView, ReportView, SplitView, TargetView
+from anlage.settings import FitSettings
+from anlage.tasks.protocol import Task
+
+PACKAGES = ("torch", "numpy", "pandas", "scikit-learn", "lightgbm", "lightning-fabric", "safetensors")
+PARTS = ("train", "valid", "test")
+
+
+def provenance(plan: Plan) -> dict[str, Any]:
+    """Versions, hashes and seed: what it takes to repeat the run."""
+    folds = plan.folds[0]
+    return {
+        "anlage": anlage.__version__,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sources": plan.samples.sources,
+        "id_column": plan.samples.id_column,
+        "data_hash": plan.data_hash,
+        "split_hash": folds.hash,
+        "split": folds.how,
+        "seed": plan.settings.seed,
+        "rows": folds.counts,
+    }
+
+
+def command(settings: FitSettings) -> str:
+    """The command line that repeats the fit: every option that differs from its default."""
+    words = ["anlage", "fit", settings.data.table or "TABLE"]
+    default = to_dict(FitSettings())
+    for name, group in option_groups().items():
+        if name == "table":
+            continue
+        value = to_dict(settings)[group][name] if group else to_dict(settings)[name]
+        if value == (default[group][name] if group else default[name]):
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag[2:]}")
+        else:
+            words += [flag, *(map(str, value) if isinstance(value, list) else [str(value)])]
+    return shlex.join(words)
+
+
+def report_view(
+    plan: Plan, trained: Sequence[Trained], metrics: dict[str, Any], rows: dict[str, Any], title: str
+) -> ReportView:
+    """The view of a fit. ``rows``: what ``fitting.evaluation_rows`` gathered."""
+    last = trained[-1]
+    inputs = []
+    for item in plan.roles.inputs:
+        encoder = last.encoders[item.name]
+        options = ", ".join(f"{key} {value}" for key, value in asdict(encoder).items())
+        parameters = sum(p.numel() for p in last.model.encoder(item.name).parameters())
+        inputs.append(InputView(item.name, item.modality.name, "", f"{type(encoder).__name__} ({options})", parameters))
+    part = "test" if "test" in rows["parts"] else "valid"
+    chosen = rows["parts"][part]
+    ids = plan.samples.frame.index.to_numpy()[rows["rows"][chosen]]
+    targets = [
+        TargetView(
+            task.target, task.name, labels(task), part, ids,
+            np.concatenate([t.truth[task.target] for t in trained if task.target in t.truth])[chosen],
+            np.concatenate([t.values[task.target] for t in trained if len(t.rows)])[chosen],
+        )
+        for task in last.preparation.tasks
+    ]  # fmt: skip
+    settings = plan.settings
+    return ReportView(
+        title=title, metrics=metrics, targets=targets, inputs=inputs, left_out=dict(plan.roles.left_out),
+        notes=plan.notes, problems=plan.problems, split=split_view(plan, last.preparation.tasks),
+        history=last.progress.history, settings=to_dict(settings), command=command(settings),
+        recipe=recipe(settings), provenance=provenance(plan),
+    )  # fmt: skip
+
+
+def recipe(settings: FitSettings) -> str:
+    """The settings as a TOML recipe."""
+    import tomli_w
+
+    def known(value: Any) -> Any:
+        return {k: known(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+    return tomli_w.dumps(known(to_dict(merge(settings, {}))))
+
+
+def labels(task: Task) -> list[str]:
+    """Names of the classes, or of the outputs."""
+    return [str(label) for label in task.state.get("labels", task.columns)]
+
+
+def split_view(plan: Plan, tasks: Sequence[Task]) -> SplitView:
+    """Rows, label counts and target quantiles of each part."""
+    folds = plan.folds[0]
+    view = SplitView(folds.how, folds.hash, folds.counts, notes=folds.notes)
+    for task in tasks:
+        truth = task.encode(plan.samples.frame[task.columns])
+        if task.name == "regression":
+            view.quantiles[task.target] = {
+                part: {f"{q} %": float(np.nanpercentile(truth[folds.rows(part), 0], q)) for q in (5, 50, 95)}
+                for part in PARTS
+                if np.isfinite(truth[folds.rows(part), 0]).any()
+            }
+        else:
+            names = labels(task)
+            counts = {name: dict.fromkeys((p for p in PARTS if len(folds.rows(p))), 0) for name in names}
+            for part in PARTS:
+                rows = truth[folds.rows(part)]
+                for number, name in enumerate(names):
+                    if len(rows):
+                        hit = rows[:, 0] == number if task.name == "classification" else rows[:, number] == 1
+                        counts[name][part] = int(hit.sum())
+            view.labels[task.target] = counts
+    return view
+
+
+def row_tables(plan: Plan, trained: Sequence[Trained]) -> dict[str, pd.DataFrame]:
+    """The tables of the bundle's ``rows/`` folder: the split and the predictions that were judged."""
+    ids = plan.samples.frame.index
+    split = pd.DataFrame({"part": plan.folds[0].part}, index=ids.rename("id"))
+    pieces = []
+    for one in trained:
+        if not len(one.rows):
+            continue
+        columns: dict[str, Any] = {"part": one.part}
+        for task in one.preparation.tasks:
+            for column in task.columns:
+                columns[f"true {column}"] = plan.samples.frame[column].iloc[one.rows].astype(str).to_numpy()
+            columns |= task.to_columns(one.values[task.target])
+        pieces.append(pd.DataFrame(columns, index=ids[one.rows].rename("id")))
+    return {"split.csv": split, "predictions.parquet": pd.concat(pieces)}

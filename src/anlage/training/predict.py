@@ -1,0 +1,32 @@
+"""From a model and a prepared table to the values that the metrics read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from anlage.tasks.protocol import Task
+from anlage.training.batches import PreparedTable, in_order_of_size
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, tasks: Sequence[Task], table: PreparedTable, rows: np.ndarray, tokens: int = 32768,
+    samples: int = 512,
+) -> dict[str, np.ndarray]:
+    """Values of each target, [len(rows), k] float64, in the order of ``rows``. The model is left in eval mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    sizes = table.sizes()
+    pieces: dict[str, list[np.ndarray]] = {task.target: [] for task in tasks}
+    order = []
+    for batch_rows in in_order_of_size(np.arange(len(rows)), sizes[rows], tokens, samples):
+        outputs = model(table.batch(rows[batch_rows]).to(device))
+        for task in tasks:
+            pieces[task.target].append(task.decode(outputs[task.target].float()))
+        order.append(batch_rows)
+    if not order:
+        return {task.target: np.zeros((0, 0)) for task in tasks}
+    back = np.argsort(np.concatenate(order), kind="stable")
+    return {target: np.concatenate(values)[back] for target, values in pieces.items()}

@@ -1,0 +1,48 @@
+"""Packed runs in the arrangements that kernels need: nothing lost, nothing mixed."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anlage.layers.packing import grouped, part_of_token, position_in_part, spaced
+
+LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=12)
+
+
+@given(LENGTHS, st.integers(0, 9), st.integers(1, 4))
+def test_spaced_keeps_parts_apart_and_whole(lengths, gap, multiple):
+    sizes = torch.tensor(lengths)
+    rows = spaced(sizes, gap, multiple)
+    values = torch.arange(1, int(sizes.sum()) + 1).float()
+    spread = rows.spread(values, 0)
+    assert torch.equal(rows.collect(spread[:, None])[:, 0], values)
+    assert rows.columns % multiple == 0
+    owners = rows.spread(part_of_token(sizes) + 1, 0)
+    for row in owners:
+        if gap and rows.rows == 1:
+            for shift in range(1, gap + 1):
+                a, b = row[:-shift], row[shift:]
+                assert not ((a != b) & (a > 0) & (b > 0)).any()
+        for start in range(0, rows.columns, multiple):
+            assert len(set(row[start : start + multiple].tolist()) - {0}) <= 1
+
+
+@given(LENGTHS, st.floats(0, 0.5))
+def test_grouped_loses_no_token_and_wastes_little(lengths, waste):
+    sizes = torch.tensor(lengths)
+    groups = grouped(sizes, waste)
+    values = torch.arange(int(sizes.sum()))
+    laid_out = torch.cat([values[group.tokens].flatten() for group in groups.groups])
+    assert torch.equal(laid_out[groups.restore], values)
+    owner = part_of_token(sizes)
+    for group in groups.groups:
+        assert (owner[group.tokens] == owner[group.tokens[:, :1]]).all()
+        assert group.tokens.numel() <= (1 + waste) * int(group.lengths.sum()) + 1e-6
+        if group.valid is not None:
+            assert torch.equal(group.valid.sum(1), group.lengths)
+            assert not group.valid.all()
+
+
+def test_positions():
+    assert position_in_part(torch.tensor([3, 1, 2])).tolist() == [0, 1, 2, 0, 0, 1]
+    assert part_of_token(torch.tensor([3, 1, 2])).tolist() == [0, 0, 0, 1, 2, 2]

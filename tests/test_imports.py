@@ -1,0 +1,121 @@
+"""The house stays light to enter and its imports go down only."""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "pandas", "numpy", "sklearn", "lightning_fabric", "matplotlib", "pyarrow", "scipy")
+NAMES = [
+    "fit",
+    "load",
+    "inspect",
+    "evaluate",
+    "resume",
+    "Run",
+    "FitSettings",
+    "AnlageError",
+    "AnlageClassifier",
+    "AnlageRegressor",
+    "Encoder",
+]
+
+
+def python(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT / "src"
+    ).stdout
+
+
+def loaded(code: str) -> set[str]:
+    return set(python(f"import sys\n{code}\nprint('|'.join(sys.modules))").splitlines()[-1].split("|"))
+
+
+def fastest(words: list[str], tries: int = 5) -> float:
+    """Seconds of the fastest try: the others shared the machine."""
+
+    def once() -> float:
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, *words], check=True, capture_output=True, cwd=ROOT / "src")
+        return time.perf_counter() - begin
+
+    return min(once() for _ in range(tries))
+
+
+def test_importing_anlage_imports_nothing_heavy() -> None:
+    assert not loaded("import anlage; dir(anlage); anlage.__version__; anlage.FitSettings; anlage.AnlageError") & set(
+        HEAVY
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["predict", "--help"], ["inspect", "--help"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    code = f"from anlage.cli import main\ntry:\n    main({words})\nexcept SystemExit as e:\n    assert e.code == 0"
+    assert not loaded(code) & set(HEAVY)
+
+
+def test_import_answers_at_once() -> None:
+    assert fastest(["-c", "import anlage"]) < 0.2
+
+
+@pytest.mark.parametrize("words", [["--help"], ["fit", "--help"]])
+def test_help_answers_at_once(words: list[str]) -> None:
+    assert fastest(["-m", "anlage", *words]) < 0.4
+
+
+def test_every_public_name_is_there() -> None:
+    code = f"import anlage\nfor n in {NAMES}: assert getattr(anlage, n) is not None and n in dir(anlage)"
+    python(code)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    import anlage
+
+    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
+        _ = anlage.fitt
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the source and the contracts, to plant something in."""
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def lint(root: Path) -> subprocess.CompletedProcess[str]:
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, 'src'); {code}", "--no-cache"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_contracts_hold(copy: Path) -> None:
+    result = lint(copy)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "planted"),
+    [
+        ("samples/samples.py", "import anlage.api\n"),
+        ("samples/samples.py", "def late():\n    from anlage.training import settings\n"),
+        ("modalities/protocol.py", "from anlage.encoders import settings\n"),
+        ("tasks/protocol.py", "def late():\n    import anlage.modalities.protocol\n"),
+        ("encoders/protocol.py", "def late():\n    import anlage.tasks.protocol\n"),
+        ("adaptation/planted.py", "from anlage.tasks import protocol\n"),
+        ("errors.py", "def late():\n    import anlage.types\n"),
+        ("forgotten.py", "x = 1\n"),
+    ],
+)
+def test_a_forbidden_import_breaks_the_contracts(copy: Path, file: str, planted: str) -> None:
+    with (copy / "src" / "anlage" / file).open("a") as stream:
+        stream.write(planted)
+    assert lint(copy).returncode == 1
