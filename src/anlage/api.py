@@ -4,7 +4,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +101,8 @@ def fit(
         history=last.progress.history,
         weights=last.model.state_dict(),
     )
-    write(folder, contents, summary.row_tables(plan, judged), {REPORT: render(view), CARD: model_card(title, contents)}, overwrite)
+    pages = {REPORT: render(view), CARD: model_card(title, contents)}
+    write(folder, contents, summary.row_tables(plan, judged), pages, overwrite)
     for checkpoint in (folder / TRAINING).rglob("checkpoint.safetensors"):
         checkpoint.unlink()
     say(metrics["verdict"])

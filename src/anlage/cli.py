@@ -6,6 +6,7 @@ words are understood, so that help and mistakes in flags answer at once.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import textwrap
@@ -92,7 +93,14 @@ class Evaluate:
 class Inspect:
     """Show rows, columns, modalities, lengths, missing values, labels, duplicates, conflicts and bad rows."""
 
-    data: _Data = field(default_factory=_Data)
+    table: Annotated[str, Positional, arg(metavar="TABLE")]
+    """File or folder: CSV, TSV, Parquet, JSON lines, FASTA, .npz, or a folder of images."""
+    target: tuple[str, ...] = ()
+    """Columns to predict: shows their labels, and equal inputs with conflicting ones."""
+    column: tuple[str, ...] = ()
+    """NAME=MODALITY[:setting=value,...] where the recognised modality is not the one you want."""
+    id: str | None = None
+    """The column of row ids."""
     json: bool = False
     """Print JSON, for programs."""
 
@@ -188,13 +196,15 @@ def evaluate(words: Sequence[str]) -> None:
 def inspect(words: Sequence[str]) -> None:
     """``anlage inspect``."""
     command = _parse(Inspect, words)
-    if not command.data.table:
-        raise AnlageError("which table? For example: anlage inspect cohort.csv --target died (TABLE first)")
-    options = {f.name: v for f in fields(DataSettings) if (v := getattr(command.data, f.name)) != f.default}
     from anlage import api
 
-    inspection = api.inspect(options.pop("table"), **options)
-    print(inspection.to_json() if command.json else inspection)
+    found = api.inspect(command.table, target=command.target, column=command.column, id=command.id)
+    if command.json:
+        print(json.dumps(found.to_json(), default=lambda number: number.item()))  # numpy's numbers
+    else:
+        from rich.console import Console
+
+        Console().print(found.render())
 
 
 def demo(words: Sequence[str]) -> None:

@@ -89,9 +89,8 @@ def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[
     columns = [column for group in named.values() for column in group]
     for column in columns:
         if column not in samples.frame:
-            raise AnlageError(
-                f"no column '{column}' in {', '.join(samples.sources)}; columns: {', '.join(samples.frame.columns[:20])}"
-            )
+            has = ", ".join(samples.frame.columns[:20])
+            raise AnlageError(f"no column '{column}' in {', '.join(samples.sources)}; columns: {has}")
     split = settings.split
     reserved = [c for c in (split.group, split.split, given.find(samples.frame)) if c and c in samples.frame]
     recognised = recognise(samples.frame, data.column)
@@ -178,7 +177,11 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
 
 
 def train_fold(
-    plan: Plan, folds: Folds, folder: Path, say: Callable[[str], None], interactive: bool,
+    plan: Plan,
+    folds: Folds,
+    folder: Path,
+    say: Callable[[str], None],
+    interactive: bool,
     own_encoder: type | None = None,
 ) -> Trained:
     """Fit preparation, model and baselines on the training rows of one split, and predict its other rows."""
@@ -208,7 +211,8 @@ def train_fold(
     ).hexdigest()
     job = Job(
         model=model, tasks=fresh.tasks, modalities={i.name: i.modality for i in fresh.inputs}, table=table,
-        train=here["train"], valid=here["valid"], settings=settings.training, metric={t.target: primary_metric(t, settings.evaluation) for t in fresh.tasks},
+        train=here["train"], valid=here["valid"], settings=settings.training, 
+        metric={t.target: primary_metric(t, settings.evaluation) for t in fresh.tasks},
         seed=settings.seed, folder=folder, fingerprint=fingerprint, say=say, interactive=interactive,
     )  # fmt: skip
     progress = train(job)

@@ -26,7 +26,7 @@ def judge_test(run: Run, say: Say) -> Judged:
     """The test rows of the run's own split. AnlageError where its table is gone or has changed since."""
     plan = _own_plan(run, say)
     if plan is None:
-        raise AnlageError(f"{run.path}: its table cannot be read again as it was; give labelled rows: evaluate RUN TABLE")
+        raise AnlageError(f"{run.path}: its table is gone or has changed: give labelled rows: evaluate RUN TABLE")
     rows = plan.folds[0].rows("test")
     if not len(rows) or run.settings.split.folds:
         raise AnlageError(f"{run.path}: its split has no test rows to judge: give labelled rows: evaluate RUN TABLE")
@@ -58,8 +58,8 @@ def _judge(run: Run, frame: pd.DataFrame, plan: fitting.Plan | None, say: Say) -
     baselines: dict[str, list[Baseline]] = {task.target: [] for task in tasks}
     if plan is not None:
         baselines = _baselines(run, plan, frames, table.targets, say)
-    groups = labelled[settings.split.group] if settings.split.group in labelled else None
-    codes = None if groups is None else pd.factorize(groups)[0]
+    column = settings.split.group
+    codes = pd.factorize(labelled[column])[0] if column in labelled else None
     parts = {"test": np.arange(len(rows))}
     targets = {
         task.target: evaluate_target(

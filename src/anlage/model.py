@@ -36,7 +36,7 @@ class Model(nn.Module):
             if len(layout):
                 encoded[name] = (encoder(layout), batch.index[name])
             else:  # the whole batch lacks this input
-                nothing = torch.zeros(0, encoder.width, device=batch.rows.device)  # type: ignore[arg-type]
+                nothing = torch.zeros(0, int(encoder.width), device=batch.rows.device)  # type: ignore[arg-type]
                 encoded[name] = (Encoded(pooled=nothing), batch.index[name])
         return self.fusion(encoded)
 

@@ -74,9 +74,7 @@ class Run:
             raise AnlageError(f"{self.path}: the weights do not fit the model ({first})") from error
         return model.eval()
 
-    def predict(
-        self, table: str | Path | pd.DataFrame, say: Callable[[str], None] = print
-    ) -> pd.DataFrame:
+    def predict(self, table: str | Path | pd.DataFrame, say: Callable[[str], None] = print) -> pd.DataFrame:
         """A row for each row of ``table``, in its order, with its id as index. A row that cannot be used is named by
         ``say`` and has empty predictions. A DataFrame's columns are those that the model was fitted on."""
         samples = read(table, id_column=self._id_column(table))

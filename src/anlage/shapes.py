@@ -40,7 +40,7 @@ class ColumnsShape:
 
 
 Shape = TokensShape | GridShape | ColumnsShape
-_SHAPES = {cls.layout: cls for cls in (TokensShape, GridShape, ColumnsShape)}
+_SHAPES: dict[str, Any] = {cls.layout: cls for cls in (TokensShape, GridShape, ColumnsShape)}
 
 
 def shape_to_json(shape: Shape) -> dict[str, Any]:

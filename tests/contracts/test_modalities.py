@@ -168,8 +168,19 @@ def test_state_survives_json(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_random_in_fit(name: str) -> None:
-    assert fitted(name).to_json() == fitted(name).to_json()
+def test_fit_sees_its_rows_alone(name: str) -> None:
+    """Other rows of the table, checked together with the training rows, change nothing that is learned."""
+    raw = example(name)
+    other = raw.copy()
+    for column in other.columns:
+        other[column] = [*raw[column].iloc[:16], *[None] * 4, *raw[column].iloc[4:8]]
+    states = []
+    for table in (raw, other):
+        modality = lookup.get(name)()
+        states.append(modality.fit(modality.check(table).frame.iloc[:16]).to_json())
+    assert states[0] == states[1]
+    changed = lookup.get(name)()
+    assert len(changed.prepare(changed.fit(checked(name).iloc[4:8]).check(raw).frame).parts) > 4
 
 
 @pytest.mark.parametrize("name", NAMES)

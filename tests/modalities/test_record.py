@@ -47,6 +47,12 @@ def test_after_fit_kinds_are_those_of_training() -> None:
     assert modality.prepare(result.frame).index.tolist() == [0, -1]  # nothing known of the second row
 
 
+def test_truth_values_agree_between_files() -> None:
+    modality = Record().fit(checked(ill=[True, False, True]))
+    result = modality.check(pd.DataFrame({"ill": ["TRUE", "false", None]}))
+    assert result.frame["ill"].tolist()[:2] == [1, 0] and not result.problems
+
+
 def test_a_column_that_the_table_lacks_is_missing_and_named() -> None:
     modality = Record().fit(checked(a=[1.0, 2.0], b=[3.0, 5.0]))
     result = modality.check(pd.DataFrame({"a": [1.0]}))

@@ -45,7 +45,7 @@ def read(folder: Path | str) -> Contents:
 
 
 def read_rows(folder: Path | str, name: str) -> pd.DataFrame | None:
-    """A verified table of ``rows/`` ("predictions.parquet", "split.csv"); None where it was left behind."""
+    """A verified table of ``rows/`` ("predictions.parquet"; "split.csv", as text); None where it was left behind."""
     folder, listed = Path(folder), f"{ROWS}/{name}"
     entry = _index(folder)["files"].get(listed)
     if entry is None or not (folder / listed).exists():
@@ -53,7 +53,7 @@ def read_rows(folder: Path | str, name: str) -> pd.DataFrame | None:
     _verify(folder, listed, entry)
     if name.endswith(".parquet"):
         return pd.read_parquet(folder / listed)
-    return pd.read_csv(folder / listed, dtype={"id": str}, keep_default_na=False, na_values=[""])
+    return pd.read_csv(folder / listed, dtype=str, keep_default_na=False, index_col=0)
 
 
 def _index(folder: Path) -> dict[str, Any]:

@@ -22,8 +22,8 @@ def write(
 ) -> Path:
     """Write a bundle and return its folder.
 
-    ``rows``: tables for the ``rows/`` folder by file name (``predictions.parquet``, ``split.csv``); a named index is
-    written as a column. ``files``: further files by name (``report.html``, ``MODEL_CARD.md``). ``bundle.json`` comes
+    ``rows``: tables for the ``rows/`` folder by file name (``predictions.parquet``, ``split.csv``); their index holds
+    the ids. ``files``: further files by name (``report.html``, ``MODEL_CARD.md``). ``bundle.json`` comes
     last and makes the folder a bundle; whatever else lies in the folder (``training/``) is left alone.
     Raises AnlageError where a bundle is there already and ``overwrite`` is False, or where the disk refuses.
     """
@@ -113,11 +113,11 @@ def _content_maker(content: str | bytes) -> Callable[[Path], Any]:
 
 
 def _table_maker(name: str, frame: pd.DataFrame) -> Callable[[Path], Any]:
-    index = frame.index.name is not None
+    frame = frame.rename_axis(index="id")
     if name.endswith(".parquet"):
-        return lambda path: frame.to_parquet(path, index=index)
+        return lambda path: frame.to_parquet(path)
     if name.endswith(".csv"):
-        return lambda path: frame.to_csv(path, index=index)
+        return lambda path: frame.to_csv(path)
     raise ValueError(f"rows/{name}: neither .parquet nor .csv")
 
 

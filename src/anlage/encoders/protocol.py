@@ -6,13 +6,13 @@ An encoder is two files in ``encoders/``: ``<family>_settings.py`` (torch-free: 
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
 from anlage.encoders.settings import EncoderSettings
 from anlage.shapes import Shape
-from anlage.types import Encoded, Layout
+from anlage.types import Encoded
 
 
 class Encoder(nn.Module, ABC):
@@ -36,5 +36,5 @@ class Encoder(nn.Module, ABC):
         """Ordered from input (embedding) to output; together they hold every parameter."""
 
     @abstractmethod
-    def forward(self, layout: Layout) -> Encoded:
-        """Vectors for each element and one pooled vector for each part."""
+    def forward(self, layout: Any) -> Encoded:
+        """Vectors for each element and one pooled vector for each part. ``layout`` is one of those in ``layouts``."""

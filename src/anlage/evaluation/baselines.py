@@ -31,13 +31,16 @@ class Baseline:
     note: str = ""
 
 
+Predict = Callable[[Matrix], np.ndarray]
+
+
 class _Learner(Protocol):
-    def fit(self, settings: dict[str, Any], deadline: float) -> tuple[np.ndarray, str]: ...
+    def fit(self, settings: dict[str, Any], deadline: float) -> tuple[Predict, str]: ...
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What all baselines share. ``truth`` [rows, outputs] is NaN where missing; score takes values of all rows."""
+    """What all baselines share. ``truth`` [rows, outputs] is NaN where missing; score judges the values of the rows ``valid``, greater = better."""
 
     kind: str
     truth: np.ndarray
@@ -46,11 +49,15 @@ class _Job:
     valid: np.ndarray
     score: Callable[[np.ndarray], tuple[float, float]]
 
+    def known(self, rows: np.ndarray, output: int) -> np.ndarray:
+        """Those of ``rows`` whose truth is known for one output."""
+        return rows[~np.isnan(self.truth[rows, output])]
+
     def constant(self) -> np.ndarray:
         """[k]: the training frequencies of classes or labels, or the training means."""
         if self.kind == "classes":
-            known = self.truth[self.train, 0]
-            counts = np.bincount(known[~np.isnan(known)].astype(int), minlength=self.classes)
+            known = self.truth[self.known(self.train, 0), 0]
+            counts = np.bincount(known.astype(int), minlength=self.classes)
             return counts / counts.sum()
         return np.nan_to_num(np.nanmean(self.truth[self.train].astype(np.float64), axis=0))
 
@@ -79,7 +86,7 @@ def fit_baselines(
     train, valid = (np.asarray(folds.get(part, []), dtype=np.int64) for part in ("train", "valid"))
     train, valid = train[known[train]], valid[known[valid]]
     classes = len(task.labels) if kind == "classes" else 2  # type: ignore[attr-defined]
-    job = _Job(kind, truth, classes, train, valid, _scorer(task, truth, valid, metric))
+    job = _Job(kind, truth, classes, train, valid, _scorer(task, truth[valid], metric))
 
     name = "training mean" if kind == "numbers" else "majority class" if kind == "classes" else "training frequency"
     found = [Baseline(name, np.tile(job.constant(), (len(truth), 1)))]
@@ -90,24 +97,20 @@ def fit_baselines(
     if with_trees:
         found.append(_boosting(job, descriptors, seed, start + budget_seconds))
     else:
-        found[-1].note = f"{found[-1].note}; boosted trees were left out: {classes:,} classes are as many trees a round"
-        found[-1].note = found[-1].note.removeprefix("; ")
+        why = f"boosted trees were left out: {classes:,} classes are as many trees a round"
+        found[-1].note = "; ".join(part for part in (found[-1].note, why) if part)
     return found
 
 
-def _scorer(
-    task: Task, truth: np.ndarray, valid: np.ndarray, metric: Metric | None
-) -> Callable[[np.ndarray], tuple[float, float]]:
-    """(metric, minus the loss) on the validation rows, greater = better; (0, 0) where there are none."""
+def _scorer(task: Task, truth: np.ndarray, metric: Metric | None) -> Callable[[np.ndarray], tuple[float, float]]:
+    """(metric, minus the loss) of values for the rows of ``truth``; greater = better."""
     first = metric or next(iter(task.metrics.values()))
     loss = task.metrics["rmse" if KINDS[task.name] == "numbers" else "log_loss"]
+    sign = 1.0 if first.greater_is_better else -1.0
 
     def score(values: np.ndarray) -> tuple[float, float]:
-        if not len(valid):
-            return 0.0, 0.0
-        sign = 1.0 if first.greater_is_better else -1.0
-        main = sign * first(truth[valid], values[valid])
-        return (main if np.isfinite(main) else -np.inf), -loss(truth[valid], values[valid])
+        main = sign * first(truth, values)
+        return (main if np.isfinite(main) else -np.inf), -loss(truth, values)
 
     return score
 
@@ -118,77 +121,92 @@ def _linear(job: _Job, descriptors: Mapping[str, Matrix], deadline: float) -> Ba
     name = "ridge regression" if job.kind == "numbers" else "logistic regression"
     if not features.shape[1]:
         return Baseline(name, np.tile(job.constant(), (len(job.truth), 1)), note="no feature varies in training")
-    learners = []
+    learners: list[_Learner | None] = []
     for output in range(job.truth.shape[1]):
-        rows = job.train[~np.isnan(job.truth[job.train, output])]
-        learners.append(
-            linear.Linear(job.kind, features, rows, job.truth[rows, output].astype(np.float64), job.classes)
-            if len(rows)
-            else None
-        )
-    tried = linear.STRENGTHS[job.kind]
+        rows = job.known(job.train, output)
+        truth = job.truth[rows, output].astype(np.float64)
+        learners.append(linear.Linear(job.kind, features[rows], truth, job.classes) if len(rows) else None)
+    tried = linear.ALPHAS if job.kind == "numbers" else linear.CS
     if not len(job.valid):
-        tried = tried[len(tried) // 2 :][:1]
-    return _tune(name, job, learners, tried, start, deadline, worse_in_a_row=2)
+        tried = [tried[len(tried) // 2]]
+    return _tune(job, Baseline(name, np.empty(0)), learners, features, tried, start, deadline, worse_in_a_row=2)
 
 
 def _boosting(job: _Job, descriptors: Mapping[str, Matrix], seed: int, deadline: float) -> Baseline:
     start = time.monotonic()
     features = side_by_side(descriptors)
-    learners = []
+    learners: list[_Learner | None] = []
     for output in range(job.truth.shape[1]):
+        train, valid = job.known(job.train, output), job.known(job.valid, output)
         truth = job.truth[:, output].astype(np.float64)
-        train, valid = (rows[~np.isnan(truth[rows])] for rows in (job.train, job.valid))
-        learners.append(
-            boosting.Boosting(job.kind, features, train, valid, truth, job.classes, seed) if len(train) else None
-        )
+        watched = (features[valid], truth[valid]) if len(valid) else None
+        known = (features[train], truth[train])
+        learners.append(boosting.Boosting(job.kind, known, watched, job.classes, seed) if len(train) else None)
     tried = boosting.SETTINGS if len(job.valid) else boosting.SETTINGS[:1]
-    return _tune("LightGBM", job, learners, tried, start, deadline, worse_in_a_row=len(tried))
+    blank = Baseline("LightGBM", np.empty(0))
+    return _tune(job, blank, learners, features, tried, start, deadline, worse_in_a_row=len(tried))
 
 
 def _tune(
-    name: str,
     job: _Job,
-    learners: list[Any],
+    found: Baseline,
+    learners: list[_Learner | None],
+    features: Matrix,
     tried: list[dict[str, Any]],
     start: float,
     deadline: float,
     worse_in_a_row: int,
 ) -> Baseline:
-    """The settings that are best on validation, each tried for all outputs, until the time is up or they get worse."""
-    best: Baseline | None = None
-    best_score, worse, cuts = (-np.inf, -np.inf), 0, []
+    """``found``, filled in with the settings that are best on validation, each tried for all outputs, until the time
+    is up or they got worse several times in a row."""
+    watched = features[job.valid]
+    best: list[Predict | None] = []
+    best_score, worse, cut = (-np.inf, -np.inf), 0, ""
     for number, settings in enumerate(tried):
-        values, note = _fit_outputs(job, learners, settings, deadline)
-        score = job.score(values)
-        if best is None or score > best_score:
-            best, best_score, worse = Baseline(name, values, dict(settings), note=note), score, 0
+        models, note = _fit_outputs(learners, settings, deadline)
+        score = job.score(_predict(job, models, watched)) if len(job.valid) else (0.0, 0.0)
+        if not best or score > best_score:
+            best, best_score, worse = models, score, 0
+            found.settings, found.note = dict(settings), note
         else:
             worse += 1
-        if time.monotonic() > deadline and number + 1 < len(tried):
-            cuts.append(f"{number + 1} of {len(tried)} settings tried in the time")
-            break
         if worse >= worse_in_a_row:
             break
-    assert best is not None
+        if time.monotonic() > deadline and number + 1 < len(tried):
+            cut = f"{number + 1} of {len(tried)} settings tried in the time"
+            break
     if not len(job.valid):
-        cuts.append("no validation rows: not tuned")
-    best.seconds = time.monotonic() - start
-    best.note = "; ".join(part for part in [best.note, *cuts] if part)
-    return best
+        cut = "no validation rows: not tuned"
+    found.values = _predict(job, best, features)
+    found.seconds = time.monotonic() - start
+    found.note = "; ".join(part for part in (found.note, cut) if part)
+    return found
 
 
 def _fit_outputs(
-    job: _Job, learners: list[_Learner | None], settings: dict[str, Any], deadline: float
-) -> tuple[np.ndarray, str]:
-    """One model for each output, the remaining time shared out evenly; the constant where an output has no rows."""
-    columns, notes = [], set()
+    learners: list[_Learner | None], settings: dict[str, Any], deadline: float
+) -> tuple[list[Predict | None], str]:
+    """One model for each output (None where it has no rows), the remaining time shared out evenly."""
+    models: list[Predict | None] = []
+    notes = set()
     for i, learner in enumerate(learners):
         if learner is None:
-            columns.append(np.full((len(job.truth), 1), job.constant()[i]))
+            models.append(None)
             continue
         now = time.monotonic()
-        values, note = learner.fit(settings, now + max(0.0, deadline - now) / (len(learners) - i))
-        columns.append(values[:, 1:] if job.kind == "labels" else values)
+        model, note = learner.fit(settings, now + max(0.0, deadline - now) / (len(learners) - i))
+        models.append(model)
         notes.add(note)
-    return np.concatenate(columns, axis=1), "; ".join(sorted(notes - {""}))
+    return models, "; ".join(sorted(notes - {""}))
+
+
+def _predict(job: _Job, models: list[Predict | None], features: Matrix) -> np.ndarray:
+    """[rows, k]; the constant for an output without a model."""
+    columns = []
+    for i, model in enumerate(models):
+        if model is None:
+            columns.append(np.full((features.shape[0], 1), job.constant()[i]))
+            continue
+        values = model(features)
+        columns.append(values[:, 1:] if job.kind == "labels" else values)
+    return np.concatenate(columns, axis=1)

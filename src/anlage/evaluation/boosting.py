@@ -1,12 +1,16 @@
 """The tree baseline: LightGBM (Ke et al. 2017), early-stopped on the validation rows."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 
 from anlage.evaluation.features import Matrix
+
+Predict = Callable[[Matrix], np.ndarray]
+"""[rows, features] → [rows, classes] probabilities or [rows, 1] numbers."""
 
 SETTINGS: list[dict[str, Any]] = [
     {"num_leaves": 31, "learning_rate": 0.1},
@@ -16,8 +20,10 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 ROUNDS = 2000
 PATIENCE = 40
-WITHOUT_VALIDATION = 100
+UNWATCHED = 100
 """Rounds where there are no validation rows to stop by."""
+FEW = 100
+"""With fewer training rows than this, leaves may be as small as three rows."""
 
 
 class Boosting:
@@ -26,25 +32,23 @@ class Boosting:
     def __init__(
         self,
         kind: str,
-        features: Matrix,
-        train: np.ndarray,
-        valid: np.ndarray,
-        truth: np.ndarray,
+        train: tuple[Matrix, np.ndarray],
+        valid: tuple[Matrix, np.ndarray] | None,
         classes: int,
         seed: int,
     ):
-        """``truth`` [rows] is known for the rows ``train`` and ``valid`` of ``features``."""
-        self.kind, self.features, self.classes = kind, features, classes
-        self.constant = len(np.unique(truth[train])) == 1
-        self.truth, self.train_rows, self.valid_rows = truth, train, valid
-        few = len(train) < 100
+        """``train`` and ``valid``: features [rows, features] and truth [rows], class numbers below ``classes`` or,
+        where ``kind`` is "numbers", any numbers."""
+        self.kind, self.classes, self.truth = kind, classes, train[1]
+        rows, width = train[0].shape
+        self.few = rows < FEW
         self.common: dict[str, Any] = {
             "objective": "regression" if kind == "numbers" else "multiclass" if classes > 2 else "binary",
-            "feature_fraction": float(min(1.0, max(0.1, 200 / features.shape[1]))),
+            "feature_fraction": float(min(1.0, max(0.1, 200 / width))),
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
-            "min_data_in_leaf": 3 if few else 20,
-            "min_data_in_bin": 1 if few else 3,
+            "min_data_in_leaf": 3 if self.few else 20,
+            "min_data_in_bin": 1 if self.few else 3,
             "max_bin": 63,
             "feature_pre_filter": False,
             "force_row_wise": True,
@@ -53,17 +57,17 @@ class Boosting:
             "num_threads": 0,
             "verbosity": -1,
         }
-        if classes > 2:
+        if self.common["objective"] == "multiclass":
             self.common["num_class"] = classes
-        self.data = lgb.Dataset(features[train], truth[train], params=self.common)
-        self.watched = [lgb.Dataset(features[valid], truth[valid], reference=self.data)] if len(valid) else []
+        self.data = lgb.Dataset(*train, params=self.common)
+        self.watched = [] if valid is None else [lgb.Dataset(*valid, reference=self.data)]
 
-    def fit(self, settings: dict[str, Any], deadline: float) -> tuple[np.ndarray, str]:
-        """[rows, classes] probabilities or [rows, 1] numbers of all rows, and what was cut short."""
-        rows = self.features.shape[0]
-        if self.constant and self.kind != "numbers":
-            return np.eye(self.classes)[np.full(rows, int(self.truth[self.train_rows][0]))], "one label only"
-        if len(self.train_rows) < 100:
+    def fit(self, settings: dict[str, Any], deadline: float) -> tuple[Predict, str]:
+        """The fitted model as a function, and what was cut short."""
+        if self.kind != "numbers" and len(np.unique(self.truth)) == 1:
+            only = int(self.truth[0])
+            return lambda rows: np.eye(self.classes)[np.full(rows.shape[0], only)], "one label only"
+        if self.few:
             settings = {k: v for k, v in settings.items() if k != "min_data_in_leaf"}
         cut = []
 
@@ -76,11 +80,15 @@ class Boosting:
         model = lgb.train(
             self.common | settings,
             self.data,
-            num_boost_round=ROUNDS if self.watched else WITHOUT_VALIDATION,
+            num_boost_round=ROUNDS if self.watched else UNWATCHED,
             valid_sets=self.watched,
             callbacks=[*watch, clock],
         )
-        values = np.asarray(model.predict(self.features), dtype=np.float64)
-        if self.kind == "numbers":
-            return values.reshape(-1, 1), "".join(cut)
-        return (values if values.ndim == 2 else np.stack([1 - values, values], axis=1)), "".join(cut)
+
+        def predict(rows: Matrix) -> np.ndarray:
+            values = np.asarray(model.predict(rows), dtype=np.float64)
+            if self.kind == "numbers":
+                return values.reshape(-1, 1)
+            return values if values.ndim == 2 else np.stack([1 - values, values], axis=1)
+
+        return predict, "".join(cut)

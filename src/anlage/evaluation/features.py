@@ -1,11 +1,12 @@
 """Descriptors of all inputs side by side, as linear models and trees want them."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
-Matrix = np.ndarray | sp.csr_matrix
+Matrix: TypeAlias = np.ndarray | sp.csr_matrix
 
 FARTHEST = 10.0
 """Standardised numbers are cut at this many deviations, so that one wild value does not decide a linear model."""

@@ -2,6 +2,8 @@
 
 import time
 import warnings
+from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -11,48 +13,58 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from anlage.evaluation.features import Matrix
 
-STRENGTHS = {
-    "classes": [{"C": c} for c in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)],
-    "labels": [{"C": c} for c in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)],
-    "numbers": [{"alpha": a} for a in (3e4, 1e4, 3e3, 1e3, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.1)],
-}
-"""What is tried, strong regularisation first: each fit starts where the last one ended."""
+Predict = Callable[[Matrix], np.ndarray]
+"""[rows, features] → [rows, classes] probabilities or [rows, 1] numbers."""
+
+CS = [{"C": c} for c in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)]
+ALPHAS = [{"alpha": a} for a in (3e4, 1e4, 3e3, 1e3, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.1)]
+"""What is tried, strong regularisation first: each logistic regression starts where the last one ended."""
 ITERATIONS = 400
 BITE = 25
 """Iterations between two looks at the clock."""
+NARROW = 3000
+"""Ridge regression is solved exactly up to this many dense features (or rows), else by LSQR."""
 
 
 class Linear:
     """A linear model of one output that is fitted again and again with other strengths, within a time limit."""
 
-    def __init__(self, kind: str, features: Matrix, train: np.ndarray, truth: np.ndarray, classes: int):
-        """``truth`` [train] belongs to the rows ``train`` of ``features``: class numbers below ``classes``, or any
-        numbers when ``kind`` is "numbers"."""
-        self.kind, self.features, self.classes = kind, features, classes
-        self.rows, self.truth = features[train], truth
+    def __init__(self, kind: str, features: Matrix, truth: np.ndarray, classes: int):
+        """``features`` [train, features] and ``truth`` [train]: class numbers below ``classes``, or any numbers where
+        ``kind`` is "numbers"."""
+        self.kind, self.features, self.truth, self.classes = kind, features, truth, classes
         self.logistic = LogisticRegression(warm_start=True, max_iter=BITE, tol=1e-4)
 
-    def fit(self, settings: dict[str, Any], deadline: float) -> tuple[np.ndarray, str]:
-        """[rows, classes] probabilities or [rows, 1] numbers of all rows, and what was cut short."""
-        if self.kind == "numbers":
-            narrow = not sp.issparse(self.rows) and min(self.rows.shape) <= 3000
-            model = Ridge(**settings, solver="auto" if narrow else "lsqr", tol=1e-6, max_iter=2000)
-            return model.fit(self.rows, self.truth).predict(self.features).reshape(-1, 1).astype(np.float64), ""
-        present = np.unique(self.truth)
+    def fit(self, settings: dict[str, Any], deadline: float) -> tuple[Predict, str]:
+        """The fitted model as a function, and what was cut short."""
+        return self._ridge(settings) if self.kind == "numbers" else self._logistic(settings, deadline)
+
+    def _ridge(self, settings: dict[str, Any]) -> tuple[Predict, str]:
+        exact = not sp.issparse(self.features) and min(self.features.shape) <= NARROW
+        model = Ridge(**settings, solver="auto" if exact else "lsqr", tol=1e-6, max_iter=2000)
+        model.fit(self.features, self.truth)
+        return lambda rows: model.predict(rows).reshape(-1, 1).astype(np.float64), ""
+
+    def _logistic(self, settings: dict[str, Any], deadline: float) -> tuple[Predict, str]:
+        present = np.unique(self.truth).astype(int)
         if len(present) == 1:
-            return np.eye(self.classes)[np.full(self.features.shape[0], int(present[0]))], "one label only"
+            return lambda rows: np.eye(self.classes)[np.full(rows.shape[0], present[0])], "one label only"
         self.logistic.set_params(**settings)
-        done, note = 0, ""
+        note = ""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            while done < ITERATIONS:
-                self.logistic.fit(self.rows, self.truth)
-                done += BITE
+            for done in range(BITE, ITERATIONS + 1, BITE):
+                self.logistic.fit(self.features, self.truth)
                 if int(np.max(self.logistic.n_iter_)) < BITE:
                     break
                 if time.monotonic() > deadline:
                     note = f"stopped by the time limit after {done} iterations"
                     break
-        values = np.zeros((self.features.shape[0], self.classes))
-        values[:, present.astype(int)] = self.logistic.predict_proba(self.features)
-        return values, note
+        model = deepcopy(self.logistic)
+
+        def predict(rows: Matrix) -> np.ndarray:
+            values = np.zeros((rows.shape[0], self.classes))
+            values[:, present] = model.predict_proba(rows)
+            return values
+
+        return predict, note

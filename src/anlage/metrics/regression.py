@@ -31,8 +31,6 @@ def _each_output(
 
 def _centred(x: Array, w: Array) -> Array:
     """[chunk, samples]: x minus its weighted mean in each resample; exactly 0 where x is constant up to rounding."""
-    if len(x) == 0:
-        return np.zeros_like(w)
     scale = np.abs(x).max()
     away = x - ((w @ x) / w.sum(1))[:, None]
     away[np.abs(away) <= 1e-13 * scale] = 0.0
@@ -43,8 +41,6 @@ def _centred(x: Array, w: Array) -> Array:
 def spearman(truth: Array, values: Array, weights: Array) -> Resampled:
     """Spearman's ρ: the correlation of the mid-ranks that each resample has (scipy.stats.spearmanr on the repeated
     rows). NaN where truth or values are constant."""
-    if len(truth) == 0:
-        return np.full(len(weights), np.nan)
     ties = Ties.of(truth), Ties.of(values)
 
     def ranks(w: Array, tie: Ties) -> Array:

@@ -18,8 +18,11 @@ CHUNK = 1_000_000
 def over_chunks(
     weights: np.ndarray, function: Callable[[Float[np.ndarray, "chunk samples"]], Float[np.ndarray, " chunk"]]
 ) -> Float[np.ndarray, " resamples"]:
-    """``function`` on a few rows of ``weights`` [resamples, samples] at a time, the results one after the other."""
-    step = max(1, CHUNK // max(1, weights.shape[1]))
+    """``function`` on a few rows of ``weights`` [resamples, samples] at a time, the results one after the other;
+    NaN where there are no samples."""
+    if weights.shape[1] == 0:
+        return np.full(len(weights), np.nan)
+    step = max(1, CHUNK // weights.shape[1])
     with np.errstate(divide="ignore", invalid="ignore"):
         done = [function(weights[i : i + step].astype(np.float64)) for i in range(0, len(weights), step)]
     return np.concatenate(done) if done else np.zeros(0)

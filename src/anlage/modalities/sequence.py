@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from anlage.errors import AnlageError, Problem
+from anlage.modalities.cells import shown
 from anlage.modalities.protocol import Checked, Descriptors, Modality, Recognition
 from anlage.modalities.sequence_features import (
     lookup_table,
@@ -92,7 +93,7 @@ class SequenceModality(Modality):
         """Upper case; no white space, no gaps, no stops at the end. What holds a strange character becomes None."""
         column = frame.columns[0]
         problems: list[Problem] = []
-        codes, distinct = pd.factorize(frame[column].to_numpy(dtype=object))
+        codes, distinct = pd.factorize(_hashable(frame[column]))
         clean = np.empty(len(distinct) + 1, dtype=object)
         clean[-1] = None
         reasons: dict[int, tuple[str, bool]] = {}
@@ -111,8 +112,8 @@ class SequenceModality(Modality):
 
     def _clean(self, value: Any, strange: re.Pattern[str]) -> tuple[str | None, str | None]:
         """The value in normal form, or None and why."""
-        if not isinstance(value, str):
-            return None, f"{value!r:.60} is no {self.name} sequence"
+        if isinstance(value, _NoText):
+            return None, f"{value.shown} is no {self.name} sequence"
         if bad := strange.search(value):
             shown = bad.group() if bad.group().isprintable() else repr(bad.group())
             return None, f"character '{shown}' at position {bad.start() + 1:,} is no letter of {self.name}"
@@ -230,6 +231,23 @@ class SequenceModality(Modality):
     def groups(self, frame: pd.DataFrame) -> np.ndarray:
         """Equal sequences are one group."""
         return pd.factorize(frame.iloc[:, 0].to_numpy(dtype=object))[0].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class _NoText:
+    """Stands for a cell that is no text."""
+
+    shown: str
+
+
+def _hashable(values: pd.Series) -> np.ndarray:
+    """The cells as texts, None where missing, and what else there is as _NoText."""
+    missing = values.isna().to_numpy()
+    out = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        if not missing[i]:
+            out[i] = value if isinstance(value, str) else _NoText(shown(value))
+    return out
 
 
 _EMPTY = "zero-length sequence: read as missing"

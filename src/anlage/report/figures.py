@@ -35,7 +35,7 @@ Line = tuple[str, Sequence[float], Sequence[float]]
 
 
 def curves(series: Sequence[Line], x_label: str, y_label: str, mark: float | None = None) -> str:
-    """One to three lines over the same axes, the first in the model's colour; ``mark``: where a vertical line stands."""
+    """One to three lines over the same axes, the first in the model's colour; ``mark``: x of a vertical line."""
     xs = np.concatenate([np.asarray(x, dtype=float) for _, x, _ in series])
     ys = np.concatenate([np.asarray(y, dtype=float) for _, _, y in series])
     ys = ys[np.isfinite(ys)]
@@ -74,7 +74,7 @@ def precision_recall(truth: np.ndarray, score: np.ndarray) -> str:
 def confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
     """Rows: truth, columns: prediction; the colour is the share of the row. ``counts`` [classes, classes]."""
     size = len(labels)
-    left, top = 104.0, 84.0
+    left, top = 104.0, 94.0
     cell = min((WIDTH - left - 4) / size, 56)
     body = []
     for row in range(size):

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anlage.bundle.numbers import count, number
+from anlage.metrics.multilabel import MACRO_AUROC, MACRO_F1
 from anlage.report import figures
 from anlage.report.view import TargetView
 
 WORST = 12
+"""Errors that are listed."""
+BARS = 30
+"""Labels that have a bar of their own."""
 
 
 @dataclass
@@ -99,24 +103,20 @@ def _most_confused(matrix: np.ndarray, labels: list[str]) -> Table:
 
 
 def _multilabel(target: TargetView, result: Judged, show_rows: bool) -> None:
-    from sklearn.metrics import f1_score, roc_auc_score
-
     labels = target.labels
     seen = np.isfinite(target.truth)
-    truth, chosen = np.nan_to_num(target.truth) > 0.5, target.values > 0.5
-    scores = np.full(len(labels), np.nan)
-    for index in range(len(labels)):
-        rows = seen[:, index]
-        if len(np.unique(truth[rows, index])) == 2:
-            scores[index] = roc_auc_score(truth[rows, index], target.values[rows, index])
+    truth, chosen = np.nan_to_num(target.truth) > 0.5, target.values >= 0.5
     positive = (truth & seen).sum(axis=0)
-    most = np.argsort(-positive, kind="stable")[:30]
-    kept = f"the {len(most)} most common of {count(len(labels))} labels" if len(labels) > 30 else "each label"
-    bars = figures.label_bars([labels[i] for i in most], scores[most], positive[most], "AUROC")
-    result.figures.append(Figure(bars, f"Area under the ROC curve of {kept}; n: rows that have it."))
-    f1 = np.array([f1_score(truth[seen[:, i], i], chosen[seen[:, i], i], zero_division=0) for i in most])
-    bars = figures.label_bars([labels[i] for i in most], f1, positive[most], "F1")
-    result.figures.append(Figure(bars, f"F1 of {kept} at a probability of one half."))
+    most = np.argsort(-positive, kind="stable")[:BARS]
+    kept = f"the {BARS} most common of {count(len(labels))} labels" if len(labels) > BARS else "each label"
+    names = [labels[i] for i in most]
+    for metric, title, caption in (
+        (MACRO_AUROC, "AUROC", f"Area under the ROC curve of {kept}; n: rows that have it."),
+        (MACRO_F1, "F1", f"F1 of {kept} at a probability of one half."),
+    ):
+        alone = [metric(target.truth[:, [i]], target.values[:, [i]]) if seen[:, i].any() else np.nan for i in most]
+        drawn = figures.label_bars(names, np.array(alone), positive[most], title)
+        result.figures.append(Figure(drawn, caption))
     wrong = ((truth != chosen) & seen).sum(axis=1)
     judged_rows = seen.any(axis=1)
     result.summary = (

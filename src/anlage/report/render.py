@@ -13,7 +13,7 @@ from anlage.bundle.numbers import count, number
 from anlage.errors import Problem
 from anlage.report.judged import judged
 from anlage.report.progress import learning_curves
-from anlage.report.scores import scores
+from anlage.report.scores import scores, smaller_is_better
 from anlage.report.view import ReportView, SplitView
 
 _LABELS_SHOWN = 25
@@ -41,6 +41,7 @@ def render(view: ReportView) -> str:
         targets=[judged(target, view.show_rows) for target in view.targets],
         curves=learning_curves(view.history, primary),
         labels=_label_tables(view.split),
+        smaller=smaller_is_better(),
         problems=_problems(view.problems, view.show_rows),
         settings=json.dumps(view.settings, indent=2, ensure_ascii=False, default=str) if view.settings else "",
         facts=_facts(view),

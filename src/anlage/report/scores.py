@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
+from anlage import metrics
 from anlage.bundle.numbers import count, interval, known
+from anlage.metrics.metric import Metric
 from anlage.report.figures import forest
 
 PARTS = {"test": "Test", "valid": "Validation"}
@@ -12,16 +16,15 @@ PARTS = {"test": "Test", "valid": "Validation"}
 
 @dataclass
 class Score:
-    """One cell: a number and its interval, and where they stand in ``metrics.json``."""
+    """One cell: a number and its interval."""
 
-    metric: str
     value: str
     range: str
 
 
 @dataclass
 class Row:
-    """One line of a table of scores."""
+    """The scores of the model, of a baseline or of a difference, in the order of the table's metrics."""
 
     name: str
     scores: list[Score]
@@ -29,7 +32,7 @@ class Row:
 
 @dataclass
 class ScoreTable:
-    """The scores of one part: the model first, then each baseline."""
+    """The scores on one part: the model first, then each baseline."""
 
     part: str
     title: str
@@ -38,58 +41,69 @@ class ScoreTable:
 
 
 @dataclass
+class PartScores:
+    """All that was measured on one part."""
+
+    title: str
+    scores: ScoreTable
+    differences: ScoreTable | None
+    forest: str
+
+
+@dataclass
 class Scores:
     """All scores of one target."""
 
     target: str
-    task: str
     text: str
     outcome: str
-    tables: list[ScoreTable]
-    differences: list[ScoreTable]
+    parts: list[PartScores]
+    """Test before validation."""
     baselines: list[tuple[str, str]]
     """Name, and how it was tuned."""
-    forest: str
 
 
 def scores(target: str, entry: Mapping[str, Any]) -> Scores:
-    """The tables and the figure of one target of ``metrics.json``."""
+    """The tables and figures of one target of ``metrics.json``."""
     verdict = entry.get("verdict") or {}
-    model, baselines = entry.get("model", {}), entry.get("baselines", {})
-    parts = [part for part in PARTS if model.get(part)]
-    tables = []
-    for part in parts:
-        metrics = list(model[part])
-        rows = [_row("this model", metrics, model[part])]
-        rows += [_row(name, metrics, found.get(part) or {}) for name, found in baselines.items()]
-        tables.append(ScoreTable(part, f"{PARTS[part]}, {_size(model[part])}", metrics, rows))
-    differences = []
-    for part in parts:
-        found = {name: each[part] for name, each in entry.get("differences", {}).items() if each.get(part)}
-        if found:
-            metrics = list(model[part])
-            rows = [_row(f"model − {name}", metrics, cells) for name, cells in found.items()]
-            differences.append(ScoreTable(part, f"{PARTS[part]}: paired differences", metrics, rows))
     return Scores(
         target=target,
-        task=entry.get("task", ""),
         text=verdict.get("text", ""),
         outcome=verdict.get("outcome", ""),
-        tables=tables,
-        differences=differences,
-        baselines=[(name, note) for name, found in baselines.items() if (note := _note(found))],
-        forest=_forest(entry, parts[0]) if parts else "",
+        parts=[_part(entry, part) for part in PARTS if entry.get("model", {}).get(part)],
+        baselines=[(name, note) for name, found in entry.get("baselines", {}).items() if (note := _note(found))],
     )
 
 
-def _row(name: str, metrics: list[str], cells: Mapping[str, Any]) -> Row:
-    return Row(name, [Score(metric, *interval(cells.get(metric))) for metric in metrics])
+def _part(entry: Mapping[str, Any], part: str) -> PartScores:
+    model = entry["model"][part]
+    names, title = list(model), f"{PARTS[part]}, {_size(model)}"
+    rows = [_row("this model", names, model)]
+    rows += [_row(name, names, found.get(part) or {}) for name, found in entry.get("baselines", {}).items()]
+    paired = {name: found[part] for name, found in entry.get("differences", {}).items() if found.get(part)}
+    differences = None
+    if paired:
+        held = [_row(f"model − {name}", names, cells) for name, cells in paired.items()]
+        differences = ScoreTable(part, f"{PARTS[part]}: paired differences", names, held)
+    return PartScores(title, ScoreTable(part, title, names, rows), differences, _forest(entry, part))
+
+
+def smaller_is_better() -> set[str]:
+    """Names of the metrics that are errors, looked up among all metrics."""
+    modules = [import_module(f"{metrics.__name__}.{found.name}") for found in iter_modules(metrics.__path__)]
+    every = [value for module in modules for value in vars(module).values() if isinstance(value, Metric)]
+    return {metric.name for metric in every if not metric.greater_is_better}
+
+
+def _row(name: str, names: list[str], cells: Mapping[str, Any]) -> Row:
+    return Row(name, [Score(*interval(cells.get(metric))) for metric in names])
 
 
 def _note(baseline: Mapping[str, Any]) -> str:
     """How the baseline was tuned and what went wrong, in a few words."""
     settings = ", ".join(f"{name} {value}" for name, value in (baseline.get("settings") or {}).items())
-    seconds = f"{baseline['seconds']:.1f} s" if known(baseline.get("seconds")) else ""
+    took = baseline.get("seconds")
+    seconds = f"{took:.1f} s" if took is not None and known(took) and took >= 0.05 else ""
     return "; ".join(part for part in (settings, seconds, str(baseline.get("note") or "")) if part)
 
 

@@ -4,7 +4,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from anlage.errors import AnlageError
 
@@ -69,7 +69,7 @@ def lines(path: Path, notes: list[str]) -> Iterator[tuple[int, str]]:
         raise AnlageError(f"{path}: the gzip file {reason}: fetch or pack it again") from error
 
 
-def _bounded(file: BinaryIO, path: Path) -> Iterator[bytes]:
+def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path) -> Iterator[bytes]:
     number = 0
     while line := file.readline(MAX_LINE + 1):
         number += 1

@@ -59,14 +59,16 @@ def read_parts(
             chunk.notes.append(f"{_name(source)}: column split replaced by {part!r}, which the file stands for")
         chunks.append(Chunk(chunk.frame.assign(split=part), chunk.problems, chunk.notes))
         names.append(_name(source))
-    absent = set(chunks[0].frame.columns).difference(*(c.frame.columns for c in chunks[1:]))
+    for name, chunk in zip(names[1:], chunks[1:], strict=True):
+        if not set(chunk.frame.columns).intersection(chunks[0].frame.columns) - {"split", *ID_NAMES}:
+            raise AnlageError(f"{names[0]} and {name} have no column in common but ids")
     whole = _gather(chunks)
-    if len(absent) == len(chunks[0].frame.columns) - 1:
-        raise AnlageError(f"{names[0]} and {names[1]} have no column in common")
     if not isinstance(table, pd.DataFrame):
         # Numbers of rows would repeat from file to file.
         whole = Chunk(whole.frame.reset_index(drop=True), whole.problems, whole.notes)
-    samples = _finish(whole, names[0], _Ids(id_column))
+    ids = _Ids(id_column)
+    ids.decide(chunks[0].frame, whole.notes)
+    samples = _finish(whole, names[0], ids)
     samples.sources = names
     samples.notes.append("column split: " + ", ".join(f"{n} = {c.frame['split'].iloc[0]}" for n, c in zip(
         names, chunks, strict=True) if len(c.frame)))  # fmt: skip
@@ -119,10 +121,13 @@ class _Ids:
         self.column, self.decided = column, column is not None
         self.seen: set[str] = set()
 
-    def apply(self, frame: pd.DataFrame, name: str, problems: list[Problem], notes: list[str]) -> pd.DataFrame:
+    def decide(self, frame: pd.DataFrame, notes: list[str]) -> None:
+        """Choose the id column, once: the first rows decide for all that follow."""
         if not self.decided:
-            self.column = self._choose(frame, notes)
-            self.decided = True
+            self.column, self.decided = self._choose(frame, notes), True
+
+    def apply(self, frame: pd.DataFrame, name: str, problems: list[Problem], notes: list[str]) -> pd.DataFrame:
+        self.decide(frame, notes)
         if self.column is not None and self.column not in frame:
             raise AnlageError(f"{name}: no id column {self.column}; there are {_listed(frame.columns)}")
         raw = frame[self.column] if self.column is not None else frame.index
@@ -213,6 +218,8 @@ def _resolve(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _gather(chunks: list[Chunk]) -> Chunk:
+    if not chunks:
+        return Chunk(pd.DataFrame({"(none)": []}))
     full = [c.frame for c in chunks if len(c.frame)] or [c.frame for c in chunks[:1]]
     frame = full[0] if len(full) == 1 else pd.concat(full, ignore_index=not _labelled(full))
     return Chunk(frame, [p for c in chunks for p in c.problems], [n for c in chunks for n in c.notes])

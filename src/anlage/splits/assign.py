@@ -70,9 +70,11 @@ def draw(
     Groups in random order, large ones first, each to the part that its stratum still lacks most."""
     random = np.random.default_rng([seed, 7])
     frame = pd.DataFrame({"row": rows, "group": groups[rows], "stratum": strata[rows]})
-    table = frame.groupby("group").agg(size=("row", "size"), stratum=("stratum", lambda s: s.mode().iloc[0])) if len(
-        np.unique(frame.group)
-    ) < len(frame) else frame.set_index("group").assign(size=1)[["size", "stratum"]]
+    table = (
+        frame.groupby("group").agg(size=("row", "size"), stratum=("stratum", lambda s: s.mode().iloc[0]))
+        if len(np.unique(frame.group)) < len(frame)
+        else frame.set_index("group").assign(size=1)[["size", "stratum"]]
+    )
     table = table.iloc[random.permutation(len(table))].sort_values("size", ascending=False, kind="stable")
     names = list(fractions)
     wanted = np.array([fractions[name] for name in names])
@@ -87,9 +89,7 @@ def draw(
     return {name: rows[part == number] for number, name in enumerate(names)}
 
 
-def assign(
-    frame: pd.DataFrame, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int
-) -> Folds:
+def assign(frame: pd.DataFrame, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int) -> Folds:
     """Divide the rows of ``frame`` (index = ids): as its split column says, else at random by groups.
 
     Where the table names no validation rows they are drawn from the training rows."""
@@ -107,9 +107,7 @@ def assign(
     return with_validation(folds, settings, groups, stratum, seed)
 
 
-def with_validation(
-    folds: Folds, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int
-) -> Folds:
+def with_validation(folds: Folds, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int) -> Folds:
     """The same folds; where they have no validation rows, these are drawn from the training rows."""
     if not len(folds.rows("valid")):
         rows, fraction = folds.rows("train"), settings.valid_fraction
@@ -148,5 +146,5 @@ def straddling(folds: Folds, groups: np.ndarray) -> list[str]:
         count = sum(group in train for group in groups[folds.part == part])
         if count:
             share = count / len(folds.rows(part))
-            notes.append(f"LEAK: {count} {part} rows ({share:.1%}) have a duplicate or group-mate among the training rows")
+            notes.append(f"LEAK: {count} {part} rows ({share:.1%}) have a duplicate or group-mate in training")
     return notes

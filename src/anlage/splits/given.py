@@ -15,7 +15,7 @@ PARTS = {
 
 
 def find(frame: pd.DataFrame) -> str | None:
-    """The column that names each row's part: called split, set, …, with both training and test rows among its values."""
+    """The column that names each row's part: called split, set, …, with training rows and others among its values."""
     for name in NAMES:
         for column in frame.columns:
             if str(column).lower() != name:
@@ -41,7 +41,6 @@ def parts(frame: pd.DataFrame, column: str, mapping: Sequence[str]) -> tuple[np.
     AnlageError where the column is missing, a mapping cannot be read, or no row is left to train on."""
     if column not in frame:
         raise AnlageError(f"no column '{column}' to split by; columns: {', '.join(map(str, frame.columns[:20]))}")
-    meaning = dict(PARTS)
     given: dict[str, str] = {}
     for entry in (piece for text in mapping for piece in text.split(",")):
         value, _, part = entry.rpartition("=")
@@ -49,13 +48,13 @@ def parts(frame: pd.DataFrame, column: str, mapping: Sequence[str]) -> tuple[np.
             raise AnlageError(f"--map {entry}: write VALUE=PART with PART one of train, valid, test, none")
         given[value] = part
     values = frame[column].astype(str)
-    part = values.map(given) if given else values.str.lower().map(meaning)
+    meant = values.map(given) if given else values.str.lower().map(PARTS)
     notes = []
-    unknown = values[part.isna()].value_counts()
+    unknown = values[meant.isna()].value_counts()
     if len(unknown):
         listed = ", ".join(f"{value} ({count} rows)" for value, count in unknown.items())
         notes.append(f"left out, because '{column}' says neither train, valid nor test: {listed}")
-    result = part.fillna("none").to_numpy(dtype=object)
+    result = meant.fillna("none").to_numpy(dtype=object)
     flag = validation_flag(frame)
     if flag and flag != column:
         chosen = frame[flag].astype(str).str.lower().eq("true").to_numpy() & (result == "train")

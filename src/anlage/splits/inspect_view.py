@@ -17,7 +17,8 @@ def render(found: "Inspection", most: int = 20) -> Group:
         _columns(found.columns, most),
     ]
     for target, labels in found.labels.items():
-        table = Table("label", ("rows"), title=f"target {target}", title_justify="left", box=None)
+        parts.append(Text(f"target {target}"))
+        table = Table("label", "rows", box=None)
         table.columns[1].justify = "right"
         for label, rows in list(labels.items())[:most]:
             table.add_row(Text(label), f"{rows:,}")
@@ -25,7 +26,7 @@ def render(found: "Inspection", most: int = 20) -> Group:
             table.add_row(f"… {len(labels) - most} more labels", "")
         parts.append(table)
     if found.left_out:
-        table = Table("column", "not learned from, since it", title="", box=None)
+        table = Table("column", "not learned from, since it", box=None)
         for column, reason in found.left_out[:most]:
             table.add_row(Text(column), Text(reason))
         if len(found.left_out) > most:

@@ -69,12 +69,13 @@ class MultiLabel(Task):
                     problems.append(Problem(str(id_), self.columns[0], reason, fatal=False))
             return problems
         missing = {column: is_missing(frame[column]) for column in self.columns}
+        ids = [str(i) for i in frame.index]
         for column in self.columns:
             for row in np.flatnonzero(np.isnan(as_truths(frame[column])) & ~missing[column]):
                 reason = f"{str(frame[column].iloc[row])[:80]!r} is neither 0 nor 1; read as missing"
-                problems.append(Problem(str(frame.index[row]), column, reason, fatal=False))
+                problems.append(Problem(ids[row], column, reason, fatal=False))
         for row in np.flatnonzero(np.logical_and.reduce(list(missing.values()))):
-            problems.append(Problem(str(frame.index[row]), self.target, "no label", fatal=False))
+            problems.append(Problem(ids[row], self.target, "no label", fatal=False))
         return problems
 
     def fit(self, frame: pd.DataFrame) -> Self:

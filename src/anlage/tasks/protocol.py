@@ -6,7 +6,7 @@ self-supervised objective is a task whose ``views`` make the target from the bat
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from anlage.errors import Problem
 from anlage.metrics.metric import Metric
-from anlage.types import Batch, Encoded
+from anlage.types import Batch
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Fit:
 
 @dataclass
 class Task(ABC):
-    """One target: ``target`` names it, ``columns`` are the table's columns that hold it (usually one, of that name)."""
+    """One target: ``target`` names it, ``columns`` are the table's columns that hold it (usually that one)."""
 
     name: ClassVar[str]
     coupled: ClassVar[bool] = False
@@ -77,7 +77,7 @@ class Task(ABC):
 
     @abstractmethod
     def to_columns(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """Values → named columns for a person (label, probability of each label, value). Names start with the target."""
+        """Values → named columns for a person (label, its probabilities, value). Names start with the target."""
 
     @property
     @abstractmethod

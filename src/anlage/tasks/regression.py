@@ -46,12 +46,13 @@ class Regression(Task):
 
     def check(self, frame: pd.DataFrame) -> list[Problem]:
         problems, missing = [], {column: is_missing(frame[column]) for column in self.columns}
+        ids = [str(i) for i in frame.index]
         for column in self.columns:
             for row in np.flatnonzero(np.isnan(as_numbers(frame[column])) & ~missing[column]):
                 reason = f"{str(frame[column].iloc[row])[:80]!r} is no finite number; read as missing"
-                problems.append(Problem(str(frame.index[row]), column, reason, fatal=False))
+                problems.append(Problem(ids[row], column, reason, fatal=False))
         for row in np.flatnonzero(np.logical_and.reduce(list(missing.values()))):
-            problems.append(Problem(str(frame.index[row]), self.target, "no value", fatal=False))
+            problems.append(Problem(ids[row], self.target, "no value", fatal=False))
         return problems
 
     def fit(self, frame: pd.DataFrame) -> Self:

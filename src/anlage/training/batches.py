@@ -44,7 +44,7 @@ class PreparedTable:
 
 
 def cut(rows: np.ndarray, sizes: np.ndarray, tokens: int, samples: int) -> list[np.ndarray]:
-    """Cut ``rows`` in their order into batches of at most ``samples`` rows and ``tokens`` (a longer row stands alone)."""
+    """Cut ``rows``, in order, into batches of at most ``samples`` rows and ``tokens`` (a longer row stands alone)."""
     batches, start, total = [], 0, 0
     for end, row in enumerate(rows):
         if end > start and (total + sizes[row] > tokens or end - start >= samples):
@@ -56,9 +56,7 @@ def cut(rows: np.ndarray, sizes: np.ndarray, tokens: int, samples: int) -> list[
     return batches
 
 
-def epoch(
-    rows: np.ndarray, sizes: np.ndarray, tokens: int, samples: int, seed: int, number: int
-) -> list[np.ndarray]:
+def epoch(rows: np.ndarray, sizes: np.ndarray, tokens: int, samples: int, seed: int, number: int) -> list[np.ndarray]:
     """The batches of one epoch: shuffled rows, sorted by size within runs of BUCKET batches, batches shuffled again.
 
     The same seed and epoch number give the same batches on any machine, so that training resumes at the exact batch.

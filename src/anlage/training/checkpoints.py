@@ -42,7 +42,11 @@ class Progress:
 
 
 def save(
-    path: Path, progress: Progress, fingerprint: str, weights: dict[str, dict[str, Tensor]], optimizer: dict[str, Tensor]
+    path: Path,
+    progress: Progress,
+    fingerprint: str,
+    weights: dict[str, dict[str, Tensor]],
+    optimizer: dict[str, Tensor],
 ) -> None:
     """Write all of it to ``path`` in one atomic step: a killed process leaves the old file or the new one.
 
@@ -79,7 +83,7 @@ def load(path: Path, fingerprint: str) -> tuple[Progress, dict[str, dict[str, Te
 
 def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's tensors, named by parameter: ``<parameter>:<entry>``."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{names[parameter]}:{entry}": value
         for parameter, state in optimizer.state.items()

@@ -25,8 +25,8 @@ class Log:
 
     def __enter__(self) -> "Log":
         if self.job.interactive:
-            from rich.console import Console
             from rich import progress as rich_progress
+            from rich.console import Console
 
             text = rich_progress.TextColumn
             columns = text("{task.description}"), rich_progress.BarColumn(), text("{task.fields[state]}")

@@ -28,7 +28,6 @@ from anlage.training.log import Log
 from anlage.training.predict import predict
 from anlage.training.schedule import optimiser, rate, seconds
 from anlage.training.settings import TrainingSettings
-from anlage.types import Batch
 
 TIMED = range(2, 12)  # steps that are timed before a budget becomes a number of steps; earlier ones warm up
 MOST_SPLITS = 64
@@ -203,13 +202,15 @@ class Loop:
         score = float(np.mean(list(scores.values())))
         train_loss = progress.loss_sum / max(1, progress.loss_count)
         progress.loss_sum, progress.loss_count = 0.0, 0
-        progress.history.append({
-            "step": progress.step,
-            "epoch": round(progress.step / self.epoch_steps, 2),
-            "train_loss": train_loss,
-            "valid": scores,
-            "seconds": round(self.before + time.monotonic() - self.started, 1),
-        })
+        progress.history.append(
+            {
+                "step": progress.step,
+                "epoch": round(progress.step / self.epoch_steps, 2),
+                "train_loss": train_loss,
+                "valid": scores,
+                "seconds": round(self.before + time.monotonic() - self.started, 1),
+            }
+        )
         if score > progress.best or not math.isfinite(progress.best):
             progress.best, progress.best_step, progress.waited = score, progress.step, 0
             self.best = _copy(job.model)

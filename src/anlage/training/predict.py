@@ -12,7 +12,11 @@ from anlage.training.batches import PreparedTable, in_order_of_size
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module, tasks: Sequence[Task], table: PreparedTable, rows: np.ndarray, tokens: int = 32768,
+    model: nn.Module,
+    tasks: Sequence[Task],
+    table: PreparedTable,
+    rows: np.ndarray,
+    tokens: int = 32768,
     samples: int = 512,
 ) -> dict[str, np.ndarray]:
     """Values of each target, [len(rows), k] float64, in the order of ``rows``. The model is left in eval mode."""

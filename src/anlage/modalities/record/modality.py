@@ -49,7 +49,7 @@ class Record(Modality):
             return None
         present = values.dropna()
         sample = present.iloc[:: max(1, len(present) // _SAMPLE)].iloc[:_SAMPLE]
-        if not len(sample) or not sample.map(np.isscalar).all():
+        if not len(sample) or not sample.map(pd.api.types.is_scalar).all():
             return None
         if is_number_column(sample):
             return Recognition(0.6, f"numbers, {missing}")
@@ -74,7 +74,10 @@ class Record(Modality):
         numbers, found = _numbers_of(frame, numeric)
         problems += found + drop_infinite(numbers, numeric, frame.index)
         parts = [pd.DataFrame(numbers, index=frame.index, columns=numeric)]
-        texts = {c: to_categories(frame[c]) for c, kind in kinds.items() if kind == "category"}
+        texts = {}
+        for column in (c for c, kind in kinds.items() if kind == "category"):
+            texts[column], found = to_categories(frame[column])
+            problems += found
         if texts:
             parts.append(pd.DataFrame(texts, index=frame.index, dtype=object))
         for column, known in self._categories.items():

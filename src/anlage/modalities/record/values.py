@@ -1,15 +1,19 @@
 """From raw cells of a record to numbers and categories, naming what does not fit."""
 
+import numbers
 from collections.abc import Hashable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from anlage.errors import Problem
+from anlage.modalities.cells import shown
 
 MISSING_WORDS = frozenset({"", "?", "na", "n/a", "nan", "none", "null", "-", ".", "missing", "not available"})
 """Texts that stand for "not known" (lower case)."""
+_TRUTH = {"true": 1.0, "false": 0.0}
 _NUMBER_SHARE = 0.9
 _LISTED = 20
 _LARGEST = float(np.finfo(np.float32).max)
@@ -41,34 +45,46 @@ def _present(values: pd.Series) -> pd.Series:
 
 
 def _numeric(values: pd.Series) -> pd.Series:
-    plain = values.map(lambda v: v.strip() if isinstance(v, str) else v if np.isscalar(v) else None)
-    return pd.to_numeric(plain, errors="coerce")
+    return pd.to_numeric(pd.Series([_plain(v) for v in values], index=values.index, dtype=object), errors="coerce")
+
+
+def _plain(value: Any) -> str | float | None:
+    """Text, number, or None for anything else."""
+    if isinstance(value, str):
+        text = value.strip()
+        return _TRUTH.get(text.lower(), text)
+    if not isinstance(value, numbers.Real | np.bool_ | Decimal):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
 
 
 def to_numbers(values: pd.Series) -> tuple[np.ndarray, list[Problem]]:
     """[rows] float64 with NaN for missing; texts that are no numbers are named."""
     if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return values.to_numpy(dtype=np.float64, na_value=np.nan), []
-    numbers = _numeric(values.astype(object)).to_numpy(dtype=np.float64)
+    parsed = _numeric(values.astype(object)).to_numpy(dtype=np.float64)
     present = values.notna().to_numpy()
     bad = [
         row
-        for row in np.flatnonzero(present & np.isnan(numbers))
+        for row in np.flatnonzero(present & np.isnan(parsed))
         if not (isinstance(v := values.iloc[row], str) and v.strip().lower() in MISSING_WORDS)
     ]
-    reasons = [f"{values.iloc[row]!r:.60} is no number: read as missing" for row in bad[:_LISTED]]
-    return numbers, named(values.name, values.index, np.array(bad, dtype=np.int64), reasons)
+    reasons = [f"{shown(values.iloc[row])} is no number: read as missing" for row in bad[:_LISTED]]
+    return parsed, named(values.name, values.index, np.array(bad, dtype=np.int64), reasons)
 
 
-def drop_infinite(numbers: np.ndarray, names: Sequence[Hashable], ids: pd.Index) -> list[Problem]:
+def drop_infinite(values: np.ndarray, names: Sequence[Hashable], ids: pd.Index) -> list[Problem]:
     """Set infinite values, and what float32 cannot hold, to NaN, in place, and name them."""
     problems: list[Problem] = []
-    infinite = np.abs(numbers) > _LARGEST
+    infinite = np.abs(values) > _LARGEST
     for column in np.flatnonzero(infinite.any(0)).tolist():
         rows = np.flatnonzero(infinite[:, column])
         reasons = ["infinite or beyond 3e38: read as missing"] * min(len(rows), _LISTED)
         problems += named(names[column], ids, rows, reasons)
-    numbers[infinite] = np.nan
+    values[infinite] = np.nan
     return problems
 
 
@@ -82,10 +98,14 @@ def to_category(value: Any) -> str | None:
     return None if text.lower() in MISSING_WORDS else text
 
 
-def to_categories(values: pd.Series) -> np.ndarray:
-    """[rows] object: str or None."""
-    codes, distinct = pd.factorize(values.to_numpy(dtype=object))
+def to_categories(values: pd.Series) -> tuple[np.ndarray, list[Problem]]:
+    """[rows] object: str or None; lists and other cells with an inner life are named."""
+    cells = values.astype(object)
+    plain = cells.map(lambda v: pd.api.types.is_scalar(v) and not isinstance(v, bytes)).to_numpy(dtype=bool)
+    bad = np.flatnonzero(~plain)
+    reasons = [f"{shown(cells.iloc[row])} is no category: read as missing" for row in bad[:_LISTED]]
+    codes, distinct = pd.factorize(cells.where(plain, None).to_numpy(dtype=object))
     texts = np.empty(len(distinct) + 1, dtype=object)
     texts[:-1] = [to_category(v) for v in distinct]
     texts[-1] = None
-    return texts[codes]
+    return texts[codes], named(values.name, values.index, bad, reasons)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from anlage.errors import AnlageError, Problem
+from anlage.modalities.cells import shown
 from anlage.modalities.protocol import Checked, Descriptors, Modality, Recognition
 from anlage.parts import ColumnParts, Prepared
 from anlage.shapes import ColumnsShape
@@ -86,7 +87,7 @@ class Vector(Modality):
             row = str(frame.index[i])
             if vector is None:
                 if not missing[i]:
-                    problems.append(Problem(row, str(column), f"{value!r:.60} is no vector of numbers"))
+                    problems.append(Problem(row, str(column), f"{shown(value)} is no vector of numbers"))
                 continue
             if len(vector) != length:
                 problems.append(Problem(row, str(column), f"has {len(vector):,} numbers where others have {length:,}"))

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,9 @@ def chunks(path: Path, rows: int) -> Iterator[Chunk]:
     # The limit of the csv module is global; ours is higher than its default, and bounded all the same.
     csv.field_size_limit(MAX_LINE)
     notes: list[str] = []
-    numbered = ((n, text) for n, text in lines(path, notes) if text.strip() or n > 1)
+    numbered = dropwhile(lambda line: not line[1].strip(), lines(path, notes))
     first = list(islice(numbered, 20))
-    if not first or not first[0][1].strip():
+    if not first:
         raise AnlageError(f"{path}: has no header line")
     delimiter = _delimiter(path, [text for _, text in first], notes)
     reader = _Rows(path, first, numbered, delimiter)

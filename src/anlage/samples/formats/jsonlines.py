@@ -51,7 +51,7 @@ def chunks(path: Path, rows: int) -> Iterator[Chunk]:
     if bad > good:
         raise AnlageError(
             f"{path}: {bad} of {good + bad} lines are no JSON objects"
-            + (f", first {problems[0].id}" if problems else "")
+            + (f", first {problems[0].id} ({problems[0].reason.split(':')[0]})" if problems else "")
             + ": JSON lines hold one object {…} a line"
         )
     yield Chunk(_frame(path, records), problems, notes)
