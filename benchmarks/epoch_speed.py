@@ -132,9 +132,7 @@ def main() -> None:
     by_length = np.argsort([len(i) for i in ids], kind="stable")
     peer_step, own_step = (torch.optim.AdamW(m.parameters(), lr=1e-4) for m in (peer, own))
     sides = {
-        "peer, shuffled": lambda: (
-            peer, peer_step, peer_loss, padded_batches(ids, generator.permutation(len(ids)))
-        ),
+        "peer, shuffled": lambda: (peer, peer_step, peer_loss, padded_batches(ids, generator.permutation(len(ids)))),
         "peer, sorted": lambda: (peer, peer_step, peer_loss, padded_batches(ids, by_length)),
         "anlage": lambda: (own, own_step, own_loss, budget_batches(ids, generator)),
     }

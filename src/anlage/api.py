@@ -85,7 +85,8 @@ def fit(
     for line in _lines(metrics):
         say(line)
 
-    title = ", ".join(task.target for task in plan.preparation.tasks)
+    named = ", ".join(task.target for task in plan.preparation.tasks)
+    title = f"{', '.join(Path(source).name for source in plan.samples.sources)} → {named}"
     view = summary.report_view(plan, judged, metrics, rows, title)
     last = trained[-1]
     preparation = last.preparation.to_json()

@@ -145,11 +145,15 @@ EXAMPLES = {
 }
 
 
+def fit_command(words: Sequence[str]) -> Fit:
+    """What was asked for: flags over the recipe over the defaults."""
+    command = _parse(Fit, words)
+    return command if command.recipe is None else _parse(Fit, words, _as_defaults(load_settings(command.recipe)))
+
+
 def fit(words: Sequence[str]) -> None:
     """``anlage fit``."""
-    command = _parse(Fit, words)
-    if command.recipe is not None:
-        command = _parse(Fit, words, _as_defaults(load_settings(command.recipe)))
+    command = fit_command(words)
     settings = FitSettings(**_top(command) | {"data": DataSettings(**vars(command.data))})
     from anlage import api
 

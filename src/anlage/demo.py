@@ -44,14 +44,23 @@ def digits() -> pd.DataFrame:
 
 
 def promoters() -> pd.DataFrame:
-    """4,000 simulated DNA sequences, half of them promoters."""
-    return simulate_promoters(4000)
+    """3,000 simulated DNA sequences, half of them promoters."""
+    return simulate_promoters(3000)
 
 
 STUDIES = {
-    "breast-cancer": Study("breast cancer: records → diagnosis", breast_cancer, "diagnosis"),
-    "digits": Study("digits: images → digit", digits, "digit"),
-    "promoters": Study("SIMULATED promoters: DNA → element", promoters, "element"),
+    "breast-cancer": Study(
+        "breast cancer: records → diagnosis", breast_cancer, "diagnosis", {"epochs": 40, "patience": 15}
+    ),
+    "digits": Study(
+        "digits: images → digit", digits, "digit", {"encoder": "resnet-tiny", "epochs": 12, "baseline_budget": "20s"}
+    ),
+    "promoters": Study(
+        "SIMULATED promoters: DNA → element",
+        promoters,
+        "element",
+        {"encoder": "cnn-tiny", "epochs": 12, "baseline_budget": "20s"},
+    ),
 }
 
 

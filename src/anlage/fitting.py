@@ -42,6 +42,8 @@ class Plan:
     settings: FitSettings
     samples: Samples
     roles: Roles
+    evidence: dict[str, str]
+    """For each input, what showed its modality."""
     preparation: Preparation
     """Not yet fitted: each fold fits its own."""
     checked: CheckedTable
@@ -95,22 +97,14 @@ def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[
     reserved = [c for c in (split.group, split.split, given.find(samples.frame)) if c and c in samples.frame]
     recognised = recognise(samples.frame, data.column)
     roles = choose_inputs(samples, recognised, columns, data.input, data.drop, reserved)
+    evidence = {item.name: recognised[item.columns[0]].evidence for item in roles.inputs}
     for item in roles.inputs:
-        shown = item.columns[0] if len(item.columns) == 1 else f"{len(item.columns)} columns"
-        say(f"input {item.name}: {item.modality.name} ({recognised[item.columns[0]].evidence}; {shown})")
+        shown = f" ({len(item.columns)} columns)" if len(item.columns) > 1 else ""
+        say(f"input {item.name}{shown}: {item.modality.name}, {evidence[item.name]}")
     for column, reason in roles.left_out:
         say(f"left out {column}: {reason}")
 
-    chosen = dict(text.split("=", 1) for text in data.task)
-    unknown = set(chosen) - set(named)
-    if unknown:
-        raise AnlageError(f"--task {unknown.pop()}=…: no such target; targets: {', '.join(named)}")
-    targets: list[Task] = []
-    for target, group in named.items():
-        task_class, evidence = tasks.recognise(samples.frame[group], chosen.get(target))
-        targets.append(task_class(target, group))
-        say(f"target {target}: {task_class.name} ({evidence})")
-
+    targets = choose_tasks(samples.frame, named, data.task, say)
     preparation = Preparation(roles.inputs, targets)
     checked = preparation.check(samples.frame)
     problems = [*samples.problems, *checked.problems]
@@ -118,10 +112,39 @@ def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[
         problems += task.check(samples.frame[task.columns])
     for note in checked.notes:
         say(note)
-    return _divide(Plan(
-        settings, samples, roles, preparation, checked, [], np.array([]),
-        data_hash(samples.frame), problems, list(samples.notes) + checked.notes,
-    ), say)  # fmt: skip
+    undivided = Plan(
+        settings=settings,
+        samples=samples,
+        roles=roles,
+        evidence=evidence,
+        preparation=preparation,
+        checked=checked,
+        folds=[],
+        groups=np.array([]),
+        data_hash=data_hash(samples.frame),
+        problems=problems,
+        notes=[*samples.notes, *checked.notes],
+    )
+    return _divide(undivided, say)
+
+
+def choose_tasks(
+    frame: pd.DataFrame, named: dict[str, list[str]], wanted: Sequence[str], say: Callable[[str], None]
+) -> list[Task]:
+    """The task of each target: the one that ``wanted`` ("TARGET=TASK") names, else the one that fits best."""
+    chosen: dict[str, str] = {}
+    for text in wanted:
+        target, mark, task = text.partition("=")
+        chosen |= {target: task} if mark else dict.fromkeys(named, text)
+    unknown = set(chosen) - set(named)
+    if unknown:
+        raise AnlageError(f"--task {unknown.pop()}=…: no such target; targets: {', '.join(named)}")
+    targets: list[Task] = []
+    for target, columns in named.items():
+        task_class, why = tasks.recognise(frame[columns], chosen.get(target))
+        targets.append(task_class(target, columns))
+        say(f"target {target}: {task_class.name} ({why})")
+    return targets
 
 
 def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
@@ -205,7 +228,7 @@ def train_fold(
     model = build_model(fresh, choice)
     for name, chosen in choice.items():
         size = sum(p.numel() for p in model.encoder(name).parameters())
-        say(f"encoder of {name}: {_title(chosen)}, {size:,} parameters")
+        say(f"encoder of {name}: {describe(chosen)}, {size:,} parameters")
     fingerprint = hashlib.sha256(
         json.dumps([asdict(settings), plan.data_hash, folds.hash], sort_keys=True, default=str).encode()
     ).hexdigest()
@@ -287,9 +310,14 @@ def build_model(preparation: Preparation, choice: dict[str, EncoderSettings]) ->
     return Model(built, preparation.tasks)
 
 
-def _title(settings: EncoderSettings) -> str:
-    options = ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
-    return f"{type(settings).__name__.removesuffix('Settings').lower()} ({options})"
+def describe(settings: EncoderSettings) -> str:
+    """Family and options, for people: "convolutional (width 128, layers 8, …)"."""
+    options = ", ".join(f"{key} {value}" for key, value in encoders.to_json(settings)["options"].items())
+    return (
+        f"{encoders.to_json(settings)['encoder']} ({options})"
+        if options
+        else str(encoders.to_json(settings)["encoder"])
+    )
 
 
 def _named(text: str) -> tuple[str, list[str]]:

@@ -58,8 +58,8 @@ def _judge(run: Run, frame: pd.DataFrame, plan: fitting.Plan | None, say: Say) -
     baselines: dict[str, list[Baseline]] = {task.target: [] for task in tasks}
     if plan is not None:
         baselines = _baselines(run, plan, frames, table.targets, say)
-    column = settings.split.group
-    codes = pd.factorize(labelled[column])[0] if column in labelled else None
+    by = settings.split.group
+    codes = pd.factorize(labelled[by])[0] if by in labelled else None
     parts = {"test": np.arange(len(rows))}
     targets = {
         task.target: evaluate_target(

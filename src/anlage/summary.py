@@ -3,7 +3,6 @@
 import platform
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +12,7 @@ import pandas as pd
 
 import anlage
 from anlage.config import merge, option_groups, to_dict
-from anlage.fitting import Plan, Trained
+from anlage.fitting import Plan, Trained, describe
 from anlage.report.view import InputView, ReportView, SplitView, TargetView
 from anlage.settings import FitSettings
 from anlage.tasks.protocol import Task
@@ -64,10 +63,9 @@ def report_view(
     last = trained[-1]
     inputs = []
     for item in plan.roles.inputs:
-        encoder = last.encoders[item.name]
-        options = ", ".join(f"{key} {value}" for key, value in asdict(encoder).items())
         parameters = sum(p.numel() for p in last.model.encoder(item.name).parameters())
-        inputs.append(InputView(item.name, item.modality.name, "", f"{type(encoder).__name__} ({options})", parameters))
+        encoder = describe(last.encoders[item.name])
+        inputs.append(InputView(item.name, item.modality.name, plan.evidence[item.name], encoder, parameters))
     part = "test" if "test" in rows["parts"] else "valid"
     chosen = rows["parts"][part]
     ids = plan.samples.frame.index.to_numpy()[rows["rows"][chosen]]

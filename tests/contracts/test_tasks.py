@@ -118,11 +118,11 @@ class TestTask:
         for _ in range(300):
             total, count = task.loss(head(Encoded(pooled=pooled)), target)
             loss = total / count
-            first = float(loss) if first is None else first
+            first = loss.item() if first is None else first
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        assert float(loss) < 0.05 * first
+        assert loss.item() < 0.05 * first
         values = task.decode(head(Encoded(pooled=pooled)))
         primary = next(iter(task.metrics.values()))
         assert primary.greater_is_better and primary(target.numpy(), values) > 0.97

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anlage.layers.packing import grouped, part_of_token, position_in_part, spaced
+from anlage.layers.packing import collect_rows, grouped, part_of_token, position_in_part, spaced
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 
@@ -31,16 +31,23 @@ def test_spaced_keeps_parts_apart_and_whole(lengths, gap, multiple):
 def test_grouped_loses_no_token_and_wastes_little(lengths, waste):
     sizes = torch.tensor(lengths)
     groups = grouped(sizes, waste)
-    values = torch.arange(int(sizes.sum()))
-    laid_out = torch.cat([values[group.tokens].flatten() for group in groups.groups])
-    assert torch.equal(laid_out[groups.restore], values)
-    owner = part_of_token(sizes)
-    for group in groups.groups:
-        assert (owner[group.tokens] == owner[group.tokens[:, :1]]).all()
-        assert group.tokens.numel() <= (1 + waste) * int(group.lengths.sum()) + 1e-6
-        if group.valid is not None:
-            assert torch.equal(group.valid.sum(1), group.lengths)
-            assert not group.valid.all()
+    values = torch.randn(int(sizes.sum()), 2)
+    rows = groups.split(values)
+    assert torch.equal(groups.join(rows), values)
+    owners = groups.split(part_of_token(sizes)[:, None] + 1)
+    for group, owner in zip(groups.groups, owners, strict=True):
+        assert ((owner == owner[:, :1]) | (owner == 0)).all()
+        assert group.members * group.longest <= (1 + waste) * int(group.lengths.sum()) + 1e-6
+        valid = torch.ones_like(owner[:, :, 0], dtype=torch.bool) if group.valid is None else group.valid
+        assert torch.equal(owner[:, :, 0] > 0, valid)
+        assert torch.equal(valid.sum(1), group.lengths)
+
+
+def test_collecting_rows_has_the_gradient_of_indexing():
+    values = torch.randn(6, 3, dtype=torch.double, requires_grad=True)
+    where = torch.tensor([4, 0, 5])
+    assert torch.equal(collect_rows(values, where), values[where])
+    assert torch.autograd.gradcheck(lambda v: collect_rows(v, where), (values,))
 
 
 def test_positions():

@@ -116,6 +116,11 @@ def test_worst_errors_are_the_worst() -> None:
     assert re.findall(r"<tr><td>(s\d+)</td>", table) == list(worst)
 
 
+def test_errors_are_marked_as_smaller_is_better() -> None:
+    text = render(several())
+    assert "<th>rmse ↓</th>" in text and "<th>spearman</th>" in text
+
+
 def test_confusions_are_counted() -> None:
     view = ten_classes()
     truth, best = view.targets[0].truth[:, 0].astype(int), view.targets[0].values.argmax(axis=1)

@@ -10,7 +10,7 @@ from anlage.encoders.convolutional_settings import ConvolutionalSettings
 from anlage.encoders.protocol import Encoder
 from anlage.errors import AnlageError
 from anlage.layers.convolution import ChannelNorm, ConvolutionBlock
-from anlage.layers.packing import spaced
+from anlage.layers.packing import spaced, spread_rows
 from anlage.layers.pooling import Pooling, choose_pooling
 from anlage.layers.tokens import TokenEmbedding
 from anlage.shapes import TokensShape
@@ -49,7 +49,7 @@ class Convolutional(Encoder):
         rows = spaced(layout.lengths, self.gap, self.stride)
         keep = rows.spread(torch.ones_like(layout.ids, dtype=torch.float32), 0)[:, None]
         vectors = self.embedding(layout.ids, layout.lengths)
-        x = vectors.new_zeros(rows.rows * rows.columns, self.width).index_copy(0, rows.where, vectors)
+        x = spread_rows(vectors, rows.where, rows.rows * rows.columns)
         x = x.view(rows.rows, rows.columns, self.width).transpose(1, 2).contiguous()
         for layer in self.layers[:FINE_LAYERS]:
             x = layer(x, keep)

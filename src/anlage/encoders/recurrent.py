@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from anlage.encoders.protocol import Encoder
 from anlage.encoders.recurrent_settings import RecurrentSettings
 from anlage.errors import AnlageError
-from anlage.layers.packing import Grouped, grouped
+from anlage.layers.packing import Grouped, collect_rows, grouped
 from anlage.layers.pooling import Pooling, choose_pooling
 from anlage.layers.tokens import TokenEmbedding
 from anlage.shapes import TokensShape
@@ -36,19 +36,15 @@ class Directions(nn.Module):
 
     def forward(self, x: Float[Tensor, "tokens width"], rows: Grouped) -> Float[Tensor, "tokens width"]:
         answers = []
-        for group in rows.groups:
-            place = torch.arange(group.tokens.shape[1], device=x.device)
-            mirror = (group.lengths[:, None] - 1 - place).clamp(min=0)
-            ahead = self._run(self.forwards, x, group.tokens)
-            behind = self._run(self.backwards, x, group.tokens.gather(1, mirror))
-            back_in_order = mirror + torch.arange(len(mirror), device=x.device)[:, None] * mirror.shape[1]
-            behind = behind.flatten(0, 1).index_select(0, back_in_order.flatten()).view_as(ahead)
-            answers.append(torch.cat((ahead, behind), -1).flatten(0, 1))
-        return self.norm(x + self.dropout(torch.cat(answers).index_select(0, rows.restore)))
-
-    @staticmethod
-    def _run(cell: nn.Module, x: Tensor, tokens: Tensor) -> Tensor:
-        return cell(x.index_select(0, tokens.flatten()).view(*tokens.shape, -1))[0]
+        for group, ahead in zip(rows.groups, rows.split(x), strict=True):
+            place = torch.arange(group.longest, device=x.device)
+            mirror = torch.where(place < group.lengths[:, None], group.lengths[:, None] - 1 - place, place)
+            mirror = (mirror + group.longest * torch.arange(group.members, device=x.device)[:, None]).flatten()
+            behind = collect_rows(ahead.flatten(0, 1), mirror).view_as(ahead)
+            left, right = self.forwards(ahead)[0], self.backwards(behind)[0]
+            right = collect_rows(right.flatten(0, 1), mirror).view_as(right)
+            answers.append(torch.cat((left, right), -1))
+        return self.norm(x + self.dropout(rows.join(answers)))
 
 
 class Recurrent(Encoder):

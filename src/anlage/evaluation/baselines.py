@@ -3,7 +3,7 @@ and boosted trees on the descriptors. Fitted on the training rows, tuned on the 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,7 +40,8 @@ class _Learner(Protocol):
 
 @dataclass(frozen=True)
 class _Job:
-    """What all baselines share. ``truth`` [rows, outputs] is NaN where missing; score judges the values of the rows ``valid``, greater = better."""
+    """What all baselines share. ``truth`` [rows, outputs] is NaN where missing; ``score`` judges values of the rows
+    ``valid``, greater = better."""
 
     kind: str
     truth: np.ndarray
@@ -126,7 +127,8 @@ def _linear(job: _Job, descriptors: Mapping[str, Matrix], deadline: float) -> Ba
         rows = job.known(job.train, output)
         truth = job.truth[rows, output].astype(np.float64)
         learners.append(linear.Linear(job.kind, features[rows], truth, job.classes) if len(rows) else None)
-    tried = linear.ALPHAS if job.kind == "numbers" else linear.CS
+    tried = linear.CS if job.classes <= MOST_CLASSES else linear.CS_MANY
+    tried = linear.ALPHAS if job.kind == "numbers" else tried
     if not len(job.valid):
         tried = [tried[len(tried) // 2]]
     return _tune(job, Baseline(name, np.empty(0)), learners, features, tried, start, deadline, worse_in_a_row=2)
@@ -135,13 +137,17 @@ def _linear(job: _Job, descriptors: Mapping[str, Matrix], deadline: float) -> Ba
 def _boosting(job: _Job, descriptors: Mapping[str, Matrix], seed: int, deadline: float) -> Baseline:
     start = time.monotonic()
     features = side_by_side(descriptors)
-    learners: list[_Learner | None] = []
+    learners: list[boosting.Boosting | None] = []
     for output in range(job.truth.shape[1]):
         train, valid = job.known(job.train, output), job.known(job.valid, output)
         truth = job.truth[:, output].astype(np.float64)
         watched = (features[valid], truth[valid]) if len(valid) else None
         known = (features[train], truth[train])
         learners.append(boosting.Boosting(job.kind, known, watched, job.classes, seed) if len(train) else None)
+    built = [learner for learner in learners if learner is not None]
+    threads = built[0].fastest_threads() if built else 1
+    for learner in built:
+        learner.common["num_threads"] = threads
     tried = boosting.SETTINGS if len(job.valid) else boosting.SETTINGS[:1]
     blank = Baseline("LightGBM", np.empty(0))
     return _tune(job, blank, learners, features, tried, start, deadline, worse_in_a_row=len(tried))
@@ -150,7 +156,7 @@ def _boosting(job: _Job, descriptors: Mapping[str, Matrix], seed: int, deadline:
 def _tune(
     job: _Job,
     found: Baseline,
-    learners: list[_Learner | None],
+    learners: Sequence[_Learner | None],
     features: Matrix,
     tried: list[dict[str, Any]],
     start: float,
@@ -184,7 +190,7 @@ def _tune(
 
 
 def _fit_outputs(
-    learners: list[_Learner | None], settings: dict[str, Any], deadline: float
+    learners: Sequence[_Learner | None], settings: dict[str, Any], deadline: float
 ) -> tuple[list[Predict | None], str]:
     """One model for each output (None where it has no rows), the remaining time shared out evenly."""
     models: list[Predict | None] = []

@@ -52,7 +52,7 @@ def evaluate_target(
     """The target's entry in metrics.json.
 
     ``truth`` [rows, outputs] and ``model_values`` [rows, k] as the task's ``encode`` and ``decode`` give them;
-    ``parts`` names the rows of "valid" and "test" (either can be absent; others are ignored); ``groups`` [rows] or None.
+    ``parts`` names the rows of "valid" and "test" (either can be absent); ``groups`` [rows] or None.
     The baseline to beat is the best on "valid"; without validation rows, the best on the judged part (the hardest).
     """
     primary = primary_metric(task, settings)

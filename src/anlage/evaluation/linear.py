@@ -16,9 +16,11 @@ from anlage.evaluation.features import Matrix
 Predict = Callable[[Matrix], np.ndarray]
 """[rows, features] → [rows, classes] probabilities or [rows, 1] numbers."""
 
+# Strong regularisation first: each logistic regression starts where the last one ended.
 CS = [{"C": c} for c in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)]
+CS_MANY = [{"C": c} for c in (0.1, 1.0, 0.01)]
+"""With very many classes there may be time for one fit alone: the likeliest first."""
 ALPHAS = [{"alpha": a} for a in (3e4, 1e4, 3e3, 1e3, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.1)]
-"""What is tried, strong regularisation first: each logistic regression starts where the last one ended."""
 ITERATIONS = 400
 BITE = 25
 """Iterations between two looks at the clock."""

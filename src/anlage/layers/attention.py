@@ -15,16 +15,20 @@ WASTE = 0.06
 """Padding allowed inside attention groups: measured, fewer and larger calls win up to about here."""
 
 
-def rotations(positions: Int[Tensor, " tokens"], head_width: int) -> Complex[Tensor, "tokens half"]:
-    """Rotary positions (Su 2021, eq. 34) as complex numbers: one multiplication turns a pair of features."""
+def rotations(positions: Int[Tensor, " tokens"], head_width: int) -> Complex[Tensor, "tokens 3 1 half"]:
+    """Rotary positions (Su 2021, eq. 34) as complex numbers: one multiplication turns a pair of features.
+
+    Queries and keys are turned; values are multiplied by one, which is cheaper than to cut them off and put them back.
+    """
     frequency = 10_000.0 ** (-torch.arange(0, head_width, 2, device=positions.device) / head_width)
-    angle = positions[:, None] * frequency
-    return torch.polar(torch.ones_like(angle), angle)
+    angle = (positions[:, None] * frequency)[:, None].repeat(1, 3, 1)
+    angle[:, 2] = 0
+    return torch.polar(torch.ones_like(angle), angle)[:, :, None]
 
 
-def _turn(x: Float[Tensor, "T two H D"], by: Complex[Tensor, "T half"]) -> Float[Tensor, "T two H D"]:
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * by[:, None, None]).flatten(-2).type_as(x)
+def _turn(qkv: Float[Tensor, "T 3 H D"], by: Complex[Tensor, "T 3 1 half"]) -> Float[Tensor, "T 3 H D"]:
+    pairs = torch.view_as_complex(qkv.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * by).flatten(-2).type_as(qkv)
 
 
 class Attention(nn.Module):
@@ -39,21 +43,18 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, x_TW: Float[Tensor, "T W"], grouped: Grouped, turns: Complex[Tensor, "T half"] | None
+        self, x_TW: Float[Tensor, "T W"], grouped: Grouped, turns: Complex[Tensor, "T 3 1 half"] | None
     ) -> Float[Tensor, "T W"]:
         qkv = self.qkv(x_TW).unflatten(1, (3, self.heads, -1))
         if turns is not None:
-            qkv = torch.cat((_turn(qkv[:, :2], turns), qkv[:, 2:]), 1)
-        qkv = qkv.flatten(1)
+            qkv = _turn(qkv, turns)
         answers = []
-        for group in grouped.groups:
-            members, longest = group.tokens.shape
-            packed = qkv.index_select(0, group.tokens.flatten()).view(members, longest, 3, self.heads, -1)
-            q_MHLD, k_MHLD, v_MHLD = packed.permute(2, 0, 3, 1, 4)
+        for group, rows in zip(grouped.groups, grouped.split(qkv.flatten(1)), strict=True):
+            q_MHLD, k_MHLD, v_MHLD = rows.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
             mask = None if group.valid is None else group.valid[:, None, None, :]
             answer = F.scaled_dot_product_attention(q_MHLD, k_MHLD, v_MHLD, attn_mask=mask)
-            answers.append(answer.transpose(1, 2).flatten(2).flatten(0, 1))
-        return self.out(torch.cat(answers).index_select(0, grouped.restore))
+            answers.append(answer.transpose(1, 2).flatten(2))
+        return self.out(grouped.join(answers))
 
 
 class FeedForward(nn.Module):
@@ -85,7 +86,7 @@ class TransformerBlock(nn.Module):
         self.dropout = dropout
 
     def forward(
-        self, x: Float[Tensor, "T W"], grouped: Grouped, turns: Complex[Tensor, "T half"] | None
+        self, x: Float[Tensor, "T W"], grouped: Grouped, turns: Complex[Tensor, "T 3 1 half"] | None
     ) -> Float[Tensor, "T W"]:
         attended = self.attention(self.attention_norm(x), grouped, turns)
         x = x + F.dropout(attended, self.dropout, self.training)

@@ -23,9 +23,7 @@ def choose_pooling(wish: str, shape: TokensShape) -> PoolingKind:
     return wish  # type: ignore[return-value]
 
 
-def segment_mean(
-    values: Float[Tensor, "tokens width"], lengths: Int[Tensor, " parts"]
-) -> Float[Tensor, "parts width"]:
+def segment_mean(values: Float[Tensor, "tokens width"], lengths: Int[Tensor, " parts"]) -> Float[Tensor, "parts width"]:
     """Mean over the tokens of each part."""
     sums = values.new_zeros(len(lengths), values.shape[1]).index_add(0, part_of_token(lengths), values)
     return sums / lengths[:, None]

@@ -23,9 +23,8 @@ def learning_curves(history: Sequence[Mapping[str, Any]], primary: Mapping[str, 
     losses = [(name, *_series(history, axis, key)) for key, name in _LOSSES.items()]
     losses = [series for series in losses if series[1]]
     if losses:
-        drawn.append(
-            Figure(curves(losses, axis, "loss"), f"{' and '.join(name for name, _, _ in losses)} loss.".capitalize())
-        )
+        names = " and ".join(name for name, _, _ in losses)
+        drawn.append(Figure(curves(losses, axis, "loss"), f"{names} loss.".capitalize()))
     valid = [{axis: entry.get(axis), **(entry.get("valid") or {})} for entry in history]
     targets = dict.fromkeys(name for entry in valid for name in entry if name != axis)
     lines = [(name, *_series(valid, axis, name)) for name in targets]

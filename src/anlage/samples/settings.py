@@ -17,7 +17,8 @@ class DataSettings:
     """What to predict: one or several columns. NAME=COL1,COL2 joins columns into one multi-label or multi-output
     target."""
     task: tuple[str, ...] = ()
-    """TARGET=TASK where the recognised task is not the one you want (classification, multilabel, regression)."""
+    """TASK for all targets, or TARGET=TASK for one, where the recognised task is not the one you want (classification,
+    multilabel, regression)."""
     input: tuple[str, ...] = ()
     """Columns to learn from. Default: all but ids, free comments, splits and other targets; the choice is printed."""
     drop: tuple[str, ...] = ()
@@ -25,6 +26,6 @@ class DataSettings:
     column: tuple[str, ...] = ()
     """NAME=MODALITY[:setting=value,...] where the recognised modality is not the one you want."""
     id: str | None = None
-    """The column of row ids. Default: a column called id, or the first text column without repeats, or row numbers."""
+    """The column of row ids. Default: a column called id where its values differ, else row numbers."""
     where: tuple[str, ...] = ()
     """COLUMN=VALUE[|VALUE...] keeps only these rows."""
