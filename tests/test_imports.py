@@ -103,19 +103,21 @@ def test_the_contracts_hold(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "planted"),
+    ("file", "planted", "named"),
     [
-        ("samples/samples.py", "import anlage.api\n"),
-        ("samples/samples.py", "def late():\n    from anlage.training import settings\n"),
-        ("modalities/protocol.py", "from anlage.encoders import settings\n"),
-        ("tasks/protocol.py", "def late():\n    import anlage.modalities.protocol\n"),
-        ("encoders/protocol.py", "def late():\n    import anlage.tasks.protocol\n"),
-        ("adaptation/planted.py", "from anlage.tasks import protocol\n"),
-        ("errors.py", "def late():\n    import anlage.types\n"),
-        ("forgotten.py", "x = 1\n"),
+        ("samples/samples.py", "import anlage.api\n", "anlage.samples.samples -> anlage.api"),
+        ("errors.py", "def late():\n    import anlage.types\n", "anlage.errors -> anlage.types"),
+        ("metrics/metric.py", "def late():\n    from anlage import cli\n", "anlage.metrics.metric -> anlage.cli"),
+        ("modalities/protocol.py", "from anlage.encoders import settings\n", "protocol -> anlage.encoders.settings"),
+        ("tasks/protocol.py", "def late():\n    import anlage.modalities.protocol\n", "-> anlage.modalities.protocol"),
+        ("encoders/protocol.py", "def late():\n    import anlage.tasks.protocol\n", "-> anlage.tasks.protocol"),
+        ("adaptation/planted.py", "from anlage.tasks import protocol\n", "adaptation.planted -> anlage.tasks"),
+        ("forgotten.py", "x = 1\n", "not listed as layers:\n\n- anlage.forgotten"),
     ],
 )
-def test_a_forbidden_import_breaks_the_contracts(copy: Path, file: str, planted: str) -> None:
+def test_a_forbidden_import_breaks_the_contracts(copy: Path, file: str, planted: str, named: str) -> None:
     with (copy / "src" / "anlage" / file).open("a") as stream:
         stream.write(planted)
-    assert lint(copy).returncode == 1
+    result = lint(copy)
+    assert result.returncode == 1
+    assert named in result.stdout

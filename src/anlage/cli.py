@@ -157,8 +157,8 @@ def fit(words: Sequence[str]) -> None:
     settings = FitSettings(**_top(command) | {"data": DataSettings(**vars(command.data))})
     from anlage import api
 
-    if command.resume is not None:
-        run = _resumable(command.resume, lambda: api.resume(command.resume, say=_say))
+    if (folder := command.resume) is not None:
+        run = _resumable(folder, lambda: api.resume(folder, say=_say))
     else:
         if not settings.data.table:
             raise AnlageError("which table? For example: anlage fit proteins.fasta --target localisation (TABLE first)")

@@ -37,7 +37,7 @@ def load_settings(path: str | Path) -> FitSettings:
         raise AnlageError(f"recipe {path}: not valid TOML: {error}") from None
     try:
         settings = from_dict(content)
-        expanded = {k: _expand(v) for k in PATHS if (v := getattr(settings.data, k))}
+        expanded: dict[str, Any] = {k: _expand(v) for k in PATHS if (v := getattr(settings.data, k))}
     except AnlageError as error:
         raise AnlageError(f"recipe {path}: {error}") from None
     return replace(settings, data=replace(settings.data, **expanded))

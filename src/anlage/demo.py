@@ -53,7 +53,7 @@ STUDIES = {
         "breast cancer: records → diagnosis", breast_cancer, "diagnosis", {"epochs": 40, "patience": 15}
     ),
     "digits": Study(
-        "digits: images → digit", digits, "digit", {"encoder": "resnet-tiny", "epochs": 12, "baseline_budget": "20s"}
+        "digits: images → digit", digits, "digit", {"epochs": 15, "learning_rate": 0.003, "baseline_budget": "20s"}
     ),
     "promoters": Study(
         "SIMULATED promoters: DNA → element",

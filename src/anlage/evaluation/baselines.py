@@ -145,7 +145,7 @@ def _boosting(job: _Job, descriptors: Mapping[str, Matrix], seed: int, deadline:
         known = (features[train], truth[train])
         learners.append(boosting.Boosting(job.kind, known, watched, job.classes, seed) if len(train) else None)
     built = [learner for learner in learners if learner is not None]
-    threads = built[0].fastest_threads() if built else 1
+    threads = built[0].fastest_threads(deadline) if built else 1
     for learner in built:
         learner.common["num_threads"] = threads
     tried = boosting.SETTINGS if len(job.valid) else boosting.SETTINGS[:1]
