@@ -2,8 +2,8 @@
 
     ANLAGE_DATA=path/to/data python benchmarks/recipes.py [--seeds 0 1 2] [--jobs 2] [--only deeploc stability]
 
-Each fit is its own process with ``threads / jobs`` threads. A finished run is not repeated (its bundle is read), so that
-an interrupted table goes on. Writes benchmarks/recipes.json and prints the table for benchmarks/README.md.
+Each fit is its own process with ``threads / jobs`` threads. A finished run is not repeated (its bundle is read), so
+that an interrupted table goes on. Writes benchmarks/recipes.json and prints the table for benchmarks/README.md.
 """
 
 import argparse

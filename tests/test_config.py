@@ -1,5 +1,6 @@
 """Settings ⇄ recipes ⇄ flat options."""
 
+import re
 from collections import Counter
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -127,6 +128,7 @@ def test_paths_in_recipes_know_the_environment(tmp_path: Path, monkeypatch: pyte
 
 
 def test_every_recipe_in_the_repository_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANLAGE_DATA", "/data")
     for path in sorted((Path(__file__).parents[1] / "recipes").glob("**/*.toml")):
+        for name in re.findall(r"\$\{(\w+)\}", path.read_text()):
+            monkeypatch.setenv(name, "/somewhere")
         load_settings(path)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from anlage.encoders.protocol import Encoder
 from anlage.encoders.recurrent_settings import RecurrentSettings
 from anlage.errors import AnlageError
+from anlage.layers.dropout import Dropout
 from anlage.layers.packing import Grouped, collect_rows, grouped
 from anlage.layers.pooling import Pooling, choose_pooling
 from anlage.layers.tokens import TokenEmbedding
@@ -32,7 +33,7 @@ class Directions(nn.Module):
         self.forwards = CELLS[cell](width, width // 2, batch_first=True)
         self.backwards = CELLS[cell](width, width // 2, batch_first=True)
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "tokens width"], rows: Grouped) -> Float[Tensor, "tokens width"]:
         answers = []

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from anlage.encoders.protocol import Encoder
 from anlage.encoders.residual_settings import ResidualSettings
 from anlage.errors import AnlageError
+from anlage.layers.dropout import Dropout
 from anlage.shapes import GridShape
 from anlage.types import Encoded, Grid
 
@@ -84,11 +85,11 @@ class Residual(Encoder):
             before = channels
         self.width = before
         self.norm = nn.GroupNorm(_groups(before), before)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     @property
     def blocks(self) -> list[nn.Module]:
-        return [self.stem, *(layer for stage in self.stages for layer in stage), self.norm]
+        return [self.stem, *(layer for stage in self.stages for layer in stage.children()), self.norm]
 
     def forward(self, layout: Grid) -> Encoded:
         x = self.stem(layout.pixels)

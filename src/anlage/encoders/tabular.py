@@ -9,6 +9,7 @@ from anlage.encoders.protocol import Encoder
 from anlage.encoders.tabular_settings import TabularSettings
 from anlage.errors import AnlageError
 from anlage.layers.columns import Categories, PeriodicNumbers, PlainNumbers
+from anlage.layers.dropout import Dropout
 from anlage.shapes import ColumnsShape
 from anlage.types import Columns, Encoded
 
@@ -60,7 +61,7 @@ class Tabular(Encoder):
         self.input = ColumnInput(settings, shape)
         widths = [self.input.width] + [settings.width] * settings.layers
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.ReLU(), nn.Dropout(settings.dropout))
+            nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.ReLU(), Dropout(settings.dropout))
             for a, b in zip(widths, widths[1:], strict=False)
         )
 

@@ -9,6 +9,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
 from anlage.errors import AnlageError
+from anlage.layers.dropout import dropout
 from anlage.layers.packing import Grouped
 
 WASTE = 0.06
@@ -89,5 +90,5 @@ class TransformerBlock(nn.Module):
         self, x: Float[Tensor, "T W"], grouped: Grouped, turns: Complex[Tensor, "T 3 1 half"] | None
     ) -> Float[Tensor, "T W"]:
         attended = self.attention(self.attention_norm(x), grouped, turns)
-        x = x + F.dropout(attended, self.dropout, self.training)
-        return x + F.dropout(self.feed(self.feed_norm(x)), self.dropout, self.training)
+        x = x + dropout(attended, self.dropout, self.training)
+        return x + dropout(self.feed(self.feed_norm(x)), self.dropout, self.training)

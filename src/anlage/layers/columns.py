@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from anlage.layers.dropout import dropout
 from anlage.shapes import ColumnsShape
 
 
@@ -57,7 +58,7 @@ class PlainNumbers(nn.Module):
         self.dropout = dropout
 
     def forward(self, numbers: Float[Tensor, "parts numbers"]) -> Float[Tensor, "parts numbers"]:
-        return F.dropout(torch.where(numbers.isnan(), self.missing, numbers), self.dropout, self.training)
+        return dropout(torch.where(numbers.isnan(), self.missing, numbers), self.dropout, self.training)
 
 
 class Categories(nn.Module):
@@ -66,6 +67,7 @@ class Categories(nn.Module):
     def __init__(self, shape: ColumnsShape, width: int):
         super().__init__()
         sizes = torch.tensor(shape.categories)
+        self.first: Tensor
         self.register_buffer("first", torch.cumsum(sizes, 0) - sizes, persistent=False)
         self.codes = nn.Embedding(int(sizes.sum()), width)
         nn.init.normal_(self.codes.weight, std=width**-0.5)

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from anlage.layers.dropout import dropout
+
 
 class ChannelNorm(nn.Module):
     """Root-mean-square norm over the channels of each place (Zhang & Sennrich 2019): never looks at batch-mates."""
@@ -35,4 +37,4 @@ class ConvolutionBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "rows width columns"], keep: Tensor) -> Float[Tensor, "rows width columns"]:
         added = F.gelu(self.convolution(self.norm(x, keep)))
-        return x + F.dropout(added, self.dropout, self.training)
+        return x + dropout(added, self.dropout, self.training)

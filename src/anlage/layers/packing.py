@@ -74,11 +74,8 @@ def spaced(lengths: Int[Tensor, " parts"], gap: int, multiple: int = 1) -> Space
     Every part starts at a multiple of ``multiple``, so that pooling by so many places never mixes two parts.
     """
 
-    def up(n: Tensor | int) -> Tensor | int:
-        return (n + multiple - 1) // multiple * multiple
-
-    room = up(lengths + gap)
-    longest = int(up(int(lengths.max())))
+    room = -(-(lengths + gap) // multiple) * multiple
+    longest = -(-int(lengths.max()) // multiple) * multiple
     if len(lengths) * longest <= int(room.sum()):
         rows, columns = len(lengths), longest
         starts = torch.arange(rows, device=lengths.device) * columns

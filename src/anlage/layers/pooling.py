@@ -7,11 +7,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from anlage.errors import AnlageError
+from anlage.layers.dropout import Dropout
 from anlage.layers.packing import part_of_token, position_in_part
 from anlage.shapes import TokensShape
 
 PoolingKind = Literal["attention", "mean", "max", "aligned"]
 ALIGNED_CHANNELS = 16
+SHARED_MOMENTUM = 0.05
 
 
 def choose_pooling(wish: str, shape: TokensShape) -> PoolingKind:
@@ -53,10 +55,12 @@ class Pooling(nn.Module):
     another length are cut or filled with zeros.
     """
 
+    shared: Tensor
+
     def __init__(self, width: int, kind: PoolingKind, positions: int | None = None, heads: int = 4, dropout: float = 0):
         super().__init__()
         self.kind, self.heads, self.positions = kind, heads, positions
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         if kind == "attention":
             self.scores = nn.Linear(width, heads)
             self.mix = nn.Linear(width * 3, width)
@@ -64,26 +68,40 @@ class Pooling(nn.Module):
             assert positions is not None
             self.project = nn.Linear(width, ALIGNED_CHANNELS)
             self.mix = nn.Linear(positions * ALIGNED_CHANNELS, width)
+            # what all variants share would drown the few positions in which they differ: it is taken away, and a
+            # bias of the size of a normalised vector takes its place
+            self.register_buffer("shared", torch.zeros(positions * ALIGNED_CHANNELS))
+            nn.init.normal_(self.mix.bias)
 
     def forward(
         self, values: Float[Tensor, "tokens width"], lengths: Int[Tensor, " parts"]
     ) -> Float[Tensor, "parts width"]:
-        values = values.float()
+        with torch.autocast(values.device.type, enabled=False):  # differences of variants vanish in 16 bits
+            return self._pool(values.float(), lengths)
+
+    def _pool(self, values: Tensor, lengths: Tensor) -> Tensor:
         match self.kind:
             case "mean":
                 pooled = segment_mean(values, lengths)
             case "max":
                 pooled = segment_max(values, lengths)
             case "aligned":
-                pooled = self.mix(self.dropout(self._side_by_side(self.project(values), lengths)))
+                pooled = self.mix(self.dropout(self._centred(self._side_by_side(self.project(values), lengths))))
             case "attention":
-                weights = segment_softmax(self.scores(values).float(), lengths)
+                weights = segment_softmax(self.scores(values), lengths)
                 weighted = (values.unflatten(1, (self.heads, -1)) * weights[:, :, None]).flatten(1)
                 part = part_of_token(lengths)
                 attended = values.new_zeros(len(lengths), values.shape[1]).index_add(0, part, weighted)
                 together = (attended, segment_mean(values, lengths), segment_max(values, lengths))
                 pooled = self.mix(self.dropout(torch.cat(together, 1)))
-        return pooled.float()
+        return pooled
+
+    def _centred(self, table: Float[Tensor, "parts features"]) -> Float[Tensor, "parts features"]:
+        """Minus the running mean of training batches (so that at prediction no vector depends on batch-mates)."""
+        if self.training:
+            with torch.no_grad():
+                self.shared.lerp_(table.mean(0), SHARED_MOMENTUM)
+        return table - self.shared
 
     def _side_by_side(self, values: Tensor, lengths: Tensor) -> Tensor:
         assert self.positions is not None
