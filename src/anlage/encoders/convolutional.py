@@ -39,7 +39,7 @@ class Convolutional(Encoder):
             ConvolutionBlock(self.width, settings.kernel, dilation, settings.dropout) for dilation in dilations
         )
         self.norm = ChannelNorm(self.width)
-        self.pooling = Pooling(self.width, pooling, shape.aligned, dropout=settings.dropout)
+        self.pooling = Pooling(self.width, pooling, shape, dropout=settings.dropout)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -56,7 +56,7 @@ class Convolutional(Encoder):
         if len(self.layers) > FINE_LAYERS:
             x = self._coarse(x, keep)
         elements = rows.collect(self.norm(x, keep))
-        pooled = self.pooling(elements, layout.lengths)
+        pooled = self.pooling(elements, layout)
         return Encoded(pooled, elements, layout.lengths, spans=layout.spans)
 
     def _coarse(self, x: Float[Tensor, "rows width columns"], keep: Tensor) -> Float[Tensor, "rows width columns"]:

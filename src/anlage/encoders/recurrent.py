@@ -63,7 +63,7 @@ class Recurrent(Encoder):
         self.layers = nn.ModuleList(
             Directions(settings.cell, self.width, settings.dropout) for _ in range(settings.layers)
         )
-        self.pooling = Pooling(self.width, pooling, shape.aligned, dropout=settings.dropout)
+        self.pooling = Pooling(self.width, pooling, shape, dropout=settings.dropout)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -74,4 +74,4 @@ class Recurrent(Encoder):
         x = self.embedding(layout.ids, layout.lengths)
         for layer in self.layers:
             x = layer(x, rows)
-        return Encoded(self.pooling(x, layout.lengths), x, layout.lengths, spans=layout.spans)
+        return Encoded(self.pooling(x, layout), x, layout.lengths, spans=layout.spans)

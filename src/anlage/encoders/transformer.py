@@ -33,7 +33,7 @@ class Transformer(Encoder):
             for _ in range(settings.layers)
         )
         self.norm = nn.LayerNorm(self.width)
-        self.pooling = Pooling(self.width, pooling, shape.aligned, dropout=settings.dropout)
+        self.pooling = Pooling(self.width, pooling, shape, dropout=settings.dropout)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -46,4 +46,4 @@ class Transformer(Encoder):
         for layer in self.layers:
             x = layer(x, groups, turns)
         x = self.norm(x)
-        return Encoded(self.pooling(x, layout.lengths), x, layout.lengths, spans=layout.spans)
+        return Encoded(self.pooling(x, layout), x, layout.lengths, spans=layout.spans)

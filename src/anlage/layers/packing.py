@@ -85,6 +85,20 @@ def spaced(lengths: Int[Tensor, " parts"], gap: int, multiple: int = 1) -> Space
     return Spaced(rows, columns, torch.repeat_interleave(starts, lengths) + position_in_part(lengths))
 
 
+class _Repeat(torch.autograd.Function):
+    """Rows laid out with padding: forward and backward are plain copies, and no zeros are written."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, source: Tensor, where: Tensor) -> Tensor:
+        ctx.save_for_backward(where)
+        return values.index_select(0, source)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (where,) = ctx.saved_tensors
+        return gradient.index_select(0, where), None, None
+
+
 @dataclass
 class Group:
     """Parts of near-equal length, as rows."""
@@ -102,11 +116,12 @@ class Grouped:
 
     groups: list[Group]
     where: Int[Tensor, " tokens"]
-    places: int
+    source: Int[Tensor, " places"]
+    """The token at each place; padding repeats token 0, of which nothing comes back."""
 
     def split(self, values: Float[Tensor, "tokens width"]) -> list[Float[Tensor, "members longest width"]]:
-        """The rows of each group, zeros at padding."""
-        laid_out = spread_rows(values, self.where, self.places).split([g.members * g.longest for g in self.groups])
+        """The rows of each group. Padding holds no zeros, and gradients that reach it are dropped."""
+        laid_out = _Repeat.apply(values, self.source, self.where).split([g.members * g.longest for g in self.groups])
         return [rows.view(g.members, g.longest, -1) for g, rows in zip(self.groups, laid_out, strict=True)]
 
     def join(self, rows: list[Float[Tensor, "members longest width"]]) -> Float[Tensor, "tokens width"]:
@@ -127,7 +142,9 @@ def grouped(lengths: Int[Tensor, " parts"], waste: float) -> Grouped:
         groups.append(Group(len(members), longest, None if bool(valid.all()) else valid, size))
         placed += len(members) * longest
     where = torch.repeat_interleave(first_place, lengths) + position_in_part(lengths)
-    return Grouped(groups, where, placed)
+    source = torch.zeros(placed, dtype=torch.long, device=where.device)
+    source[where] = torch.arange(len(where), device=where.device)
+    return Grouped(groups, where, source)
 
 
 def _cuts(ascending: list[int], waste: float) -> list[slice]:

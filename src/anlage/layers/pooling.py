@@ -10,6 +10,7 @@ from anlage.errors import AnlageError
 from anlage.layers.dropout import Dropout
 from anlage.layers.packing import part_of_token, position_in_part
 from anlage.shapes import TokensShape
+from anlage.types import Tokens
 
 PoolingKind = Literal["attention", "mean", "max", "aligned"]
 ALIGNED_CHANNELS = 16
@@ -51,42 +52,48 @@ class Pooling(nn.Module):
     """One vector for each part.
 
     attention: softmax-weighted means (heads look for different things), beside the mean and the maximum.
-    aligned: every position's vector through one small projection, then all positions side by side: sequences of
-    another length are cut or filled with zeros.
+    aligned: for variants of one sequence. Every position's vector through one small projection, all positions side by
+    side, plus an effect learned for each token at each position (the additive model of a mutational scan, which the
+    head then bends: global epistasis, Otwinowski et al. 2018, doi:10.1073/pnas.1804015115). What all variants share
+    would drown the few positions in which they differ: its running mean is taken away. Sequences of another length are
+    cut or filled with zeros.
     """
 
     shared: Tensor
+    shared_effect: Tensor
 
-    def __init__(self, width: int, kind: PoolingKind, positions: int | None = None, heads: int = 4, dropout: float = 0):
+    def __init__(self, width: int, kind: PoolingKind, shape: TokensShape, heads: int = 4, dropout: float = 0):
         super().__init__()
-        self.kind, self.heads, self.positions = kind, heads, positions
+        self.kind, self.heads = kind, heads
         self.dropout = Dropout(dropout)
         if kind == "attention":
             self.scores = nn.Linear(width, heads)
             self.mix = nn.Linear(width * 3, width)
         elif kind == "aligned":
-            assert positions is not None
+            assert shape.aligned is not None
+            self.positions, self.vocabulary = shape.aligned, shape.vocabulary
             self.project = nn.Linear(width, ALIGNED_CHANNELS)
-            self.mix = nn.Linear(positions * ALIGNED_CHANNELS, width)
-            # what all variants share would drown the few positions in which they differ: it is taken away, and a
-            # bias of the size of a normalised vector takes its place
-            self.register_buffer("shared", torch.zeros(positions * ALIGNED_CHANNELS))
+            self.mix = nn.Linear(self.positions * ALIGNED_CHANNELS, width)
             nn.init.normal_(self.mix.bias)
+            self.effects = nn.Embedding(self.positions * self.vocabulary, width)
+            nn.init.zeros_(self.effects.weight)
+            self.register_buffer("shared", torch.zeros(self.positions * ALIGNED_CHANNELS))
+            self.register_buffer("shared_effect", torch.zeros(width))
 
-    def forward(
-        self, values: Float[Tensor, "tokens width"], lengths: Int[Tensor, " parts"]
-    ) -> Float[Tensor, "parts width"]:
+    def forward(self, values: Float[Tensor, "tokens width"], layout: Tokens) -> Float[Tensor, "parts width"]:
+        """``values``: a vector for each token of ``layout``."""
         with torch.autocast(values.device.type, enabled=False):  # differences of variants vanish in 16 bits
-            return self._pool(values.float(), lengths)
+            return self._pool(values.float(), layout)
 
-    def _pool(self, values: Tensor, lengths: Tensor) -> Tensor:
+    def _pool(self, values: Tensor, layout: Tokens) -> Tensor:
+        lengths = layout.lengths
         match self.kind:
             case "mean":
                 pooled = segment_mean(values, lengths)
             case "max":
                 pooled = segment_max(values, lengths)
             case "aligned":
-                pooled = self.mix(self.dropout(self._centred(self._side_by_side(self.project(values), lengths))))
+                pooled = self._aligned(values, layout)
             case "attention":
                 weights = segment_softmax(self.scores(values), lengths)
                 weighted = (values.unflatten(1, (self.heads, -1)) * weights[:, :, None]).flatten(1)
@@ -96,17 +103,19 @@ class Pooling(nn.Module):
                 pooled = self.mix(self.dropout(torch.cat(together, 1)))
         return pooled
 
-    def _centred(self, table: Float[Tensor, "parts features"]) -> Float[Tensor, "parts features"]:
-        """Minus the running mean of training batches (so that at prediction no vector depends on batch-mates)."""
-        if self.training:
+    def _aligned(self, values: Tensor, layout: Tokens) -> Float[Tensor, "parts width"]:
+        lengths = layout.lengths
+        place, part = position_in_part(lengths), part_of_token(lengths)
+        fits = place < self.positions
+        where = (part * self.positions + place)[fits]
+        projected = self.project(values)
+        table = projected.new_zeros(len(lengths) * self.positions, ALIGNED_CHANNELS)
+        table = table.index_copy(0, where, projected[fits]).view(len(lengths), -1)
+        site = (place * self.vocabulary + layout.ids)[fits]
+        starts = lengths.clamp(max=self.positions).cumsum(0) - lengths.clamp(max=self.positions)
+        effect = nn.functional.embedding_bag(site, self.effects.weight, starts, mode="sum")
+        if self.training:  # running means: at prediction no vector depends on its batch-mates
             with torch.no_grad():
                 self.shared.lerp_(table.mean(0), SHARED_MOMENTUM)
-        return table - self.shared
-
-    def _side_by_side(self, values: Tensor, lengths: Tensor) -> Tensor:
-        assert self.positions is not None
-        place = position_in_part(lengths)
-        fits = place < self.positions
-        where = (part_of_token(lengths) * self.positions + place)[fits]
-        table = values.new_zeros(len(lengths) * self.positions, values.shape[1])
-        return table.index_copy(0, where, values[fits]).view(len(lengths), -1)
+                self.shared_effect.lerp_(effect.mean(0), SHARED_MOMENTUM)
+        return self.mix(self.dropout(table - self.shared)) + effect - self.shared_effect
