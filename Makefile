@@ -2,14 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-export OMP_NUM_THREADS ?= 2
-
 .PHONY: demo test lint slow clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/ready
 	$(BIN)/anlage demo --out runs/demo --overwrite
 
+# Two tests run at once: one thread each.
 test: export OMP_NUM_THREADS = 1
 test: lint
 	$(BIN)/pytest -q -n 2 -m "not slow"

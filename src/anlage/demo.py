@@ -5,7 +5,8 @@ and the optical digits (Alpaydin & Kaynak 1998, 1,797 images of 8 x 8 pixels). T
 (:mod:`anlage.simulator`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,25 @@ STUDIES = {
 def run_demo(out: Path, overwrite: bool = False) -> None:
     """Fit, judge and report each study under ``out``; print the verdicts and where the reports lie."""
     runs = {}
-    for name, study in STUDIES.items():
-        print(f"\n=== {study.title}\n", flush=True)
-        runs[name] = api.fit(study.table(), out=out / name, target=study.target, overwrite=overwrite, **study.options)
+    with _one_thread():
+        for name, study in STUDIES.items():
+            print(f"\n=== {study.title}\n", flush=True)
+            runs[name] = api.fit(
+                study.table(), out=out / name, target=study.target, overwrite=overwrite, **study.options
+            )
     print("\n=== verdicts\n")
     for name, run in runs.items():
         print(f"{STUDIES[name].title}\n  {run.verdict}\n  report: {run.report_path}")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """In models this small, threads wait for one another longer than they work (tenfold on a busy machine)."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from anlage.layers.dropout import Dropout, dropout
+from anlage.layers.dropout import Dropout, add_dropout, dropout
 
 
 @pytest.mark.parametrize("fraction", [0.05, 0.1, 0.5, 0.9])
@@ -32,3 +32,12 @@ def test_nothing_happens_outside_training():
     x = torch.randn(9)
     assert Dropout(0.5).eval()(x) is x
     assert dropout(x, 0.0, training=True) is x
+
+
+def test_adding_in_one_pass_equals_two_steps():
+    x, added = torch.randn(40, 9), torch.randn(40, 9)
+    torch.manual_seed(1)
+    two_steps = x + dropout(added, 0.3, training=True)
+    torch.manual_seed(1)
+    torch.testing.assert_close(add_dropout(x, added, 0.3, training=True), two_steps)
+    assert torch.equal(add_dropout(x, added, 0.3, training=False), x + added)

@@ -11,7 +11,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
 from anlage.errors import AnlageError
-from anlage.layers.dropout import dropout
+from anlage.layers.dropout import add_dropout
 from anlage.layers.packing import Grouped
 
 WASTE = 0.02
@@ -92,5 +92,5 @@ class TransformerBlock(nn.Module):
         self, x: Float[Tensor, "T W"], grouped: Grouped, turns: Complex[Tensor, "T 3 1 half"] | None
     ) -> Float[Tensor, "T W"]:
         attended = self.attention(self.attention_norm(x), grouped, turns)
-        x = x + dropout(attended, self.dropout, self.training)
-        return x + dropout(self.feed(self.feed_norm(x)), self.dropout, self.training)
+        x = add_dropout(x, attended, self.dropout, self.training)
+        return add_dropout(x, self.feed(self.feed_norm(x)), self.dropout, self.training)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from anlage.layers.dropout import dropout
+from anlage.layers.dropout import add_dropout
 
 
 class ChannelNorm(nn.Module):
@@ -37,4 +37,4 @@ class ConvolutionBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "rows width columns"], keep: Tensor) -> Float[Tensor, "rows width columns"]:
         added = F.gelu(self.convolution(self.norm(x, keep)))
-        return x + dropout(added, self.dropout, self.training)
+        return add_dropout(x, added, self.dropout, self.training)
