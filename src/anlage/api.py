@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from anlage import fitting, summary
 from anlage.bundle.card import model_card
-from anlage.bundle.contents import CARD, INDEX, REPORT, Contents
+from anlage.bundle.contents import CARD, REPORT, Contents
+from anlage.bundle.numbers import interval
 from anlage.bundle.read import is_bundle
 from anlage.bundle.write import write
 from anlage.config import load_settings, merge, save_settings, to_dict
@@ -72,7 +72,8 @@ def fit(
     plan = fitting.plan(source, settings, say)
     tell_problems(plan.problems, say)
     _claim(folder, overwrite, resume)
-    save_settings(settings, folder / TRAINING / RECIPE)
+    if not (resume and (folder / TRAINING / RECIPE).exists()):
+        save_settings(settings, folder / TRAINING / RECIPE)
 
     trained = []
     for number, folds in enumerate(plan.folds):
@@ -82,9 +83,6 @@ def fit(
         trained.append(fitting.train_fold(plan, folds, place, say, sys.stderr.isatty(), own))
     judged = trained[:-1] if len(trained) > 1 else trained
     metrics, rows = _judge(plan, trained, judged)
-    for line in _lines(metrics):
-        say(line)
-
     named = ", ".join(task.target for task in plan.preparation.tasks)
     title = f"{', '.join(Path(source).name for source in plan.samples.sources)} → {named}"
     view = summary.report_view(plan, judged, metrics, rows, title)
@@ -104,19 +102,21 @@ def fit(
     )
     pages = {REPORT: render(view), CARD: model_card(title, contents)}
     write(folder, contents, summary.row_tables(plan, judged), pages, overwrite)
+    for line in _lines(metrics):
+        say(line)
     for checkpoint in (folder / TRAINING).rglob("checkpoint.safetensors"):
         checkpoint.unlink()
     say(metrics["verdict"])
     return Run(folder, own)
 
 
-def resume(out: str | Path, *, table: pd.DataFrame | None = None, say: Say = _say) -> Run:
-    """Go on with a fit that was stopped, to the same weights as if it had not been. ``table``: the DataFrame that it
-    was started with, where that was no file."""
+def resume(out: str | Path, *, table: pd.DataFrame | None = None, encoder: type | None = None, say: Say = _say) -> Run:
+    """Go on with a fit that was stopped, to the same weights as if it had not been. ``table`` and ``encoder``: the
+    DataFrame and one's own encoder class that it was started with, where it was."""
     recipe = Path(out) / TRAINING / RECIPE
     if not recipe.exists():
         raise AnlageError(f"{out}: nothing to resume there (no {TRAINING}/{RECIPE})")
-    return fit(table, out=out, settings=load_settings(recipe), resume=True, say=say)
+    return fit(table, out=out, settings=load_settings(recipe), resume=True, encoder=encoder, say=say)
 
 
 def load(path: str | Path, encoder: type | None = None) -> Run:
@@ -172,13 +172,17 @@ def _judge(
     """metrics.json, and the rows that it was measured on."""
     settings, rows = plan.settings, fitting.evaluation_rows(judged, plan)
     targets = {}
-    for task in trained[-1].preparation.tasks:
-        name = task.target
-        baselines = fitting.join_baselines([one.baselines[name] for one in judged])
-        truth = np.concatenate([one.truth[name] for one in judged])
-        values = np.concatenate([one.values[name] for one in judged])
-        targets[name] = evaluate_target(
-            task, truth, values, baselines, rows["parts"], rows["groups"], settings.evaluation, settings.seed
+    for fitted in trained[-1].preparation.tasks:
+        whole = fitting.join_folds(judged, plan, fitted.target)
+        targets[fitted.target] = evaluate_target(
+            whole.task,
+            whole.truth,
+            whole.values,
+            whole.baselines,
+            rows["parts"],
+            rows["groups"],
+            settings.evaluation,
+            settings.seed,
         )
     training = {
         "seconds": round(sum(one.progress.seconds for one in trained), 1),
@@ -204,9 +208,11 @@ def _claim(folder: Path, overwrite: bool, resume: bool) -> None:
     if started and not (overwrite or resume):
         raise AnlageError(f"{folder} holds an unfinished fit: go on with --resume {folder}, or say --overwrite")
     if overwrite and not resume:
-        (folder / INDEX).unlink(missing_ok=True)
         shutil.rmtree(training, ignore_errors=True)
-    training.mkdir(parents=True, exist_ok=True)
+    try:
+        training.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AnlageError(f"{folder}: cannot be written ({error.strerror})") from error
 
 
 def _lines(metrics: dict[str, Any]) -> list[str]:
@@ -214,12 +220,7 @@ def _lines(metrics: dict[str, Any]) -> list[str]:
     lines = []
     for target, entry in metrics["targets"].items():
         part = "test" if "test" in entry["model"] else "valid"
-        rows = {"model": entry["model"], **entry["baselines"]}
-        for name, row in rows.items():
-            shown = "  ".join(
-                f"{metric} {m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]"
-                for metric, m in list(row[part].items())[:4]
-                if m["value"] is not None
-            )
+        for name, row in {"model": entry["model"], **entry["baselines"]}.items():
+            shown = "  ".join(f"{metric} {' '.join(interval(m))}" for metric, m in list(row.get(part, {}).items())[:4])
             lines.append(f"{target} {part} {name}: {shown}")
     return lines

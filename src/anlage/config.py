@@ -125,11 +125,13 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
             return value
         raise AnlageError(f"{name} must be one of {', '.join(map(str, get_args(hint)))}, not {value!r}")
     if origin is tuple:
-        items = [value] if isinstance(value, str | os.PathLike) else value
+        items = [value] if isinstance(value, str | int | os.PathLike) else value  # a DataFrame's columns may be numbers
         if isinstance(items, list | tuple):
             return tuple(_convert(item, get_args(hint)[0], name) for item in items)
     elif hint is str and isinstance(value, str | os.PathLike):
         return os.fspath(value)
+    elif hint is str and name in ("target", "input", "drop") and isinstance(value, int):
+        return str(value)
     elif hint is bool or isinstance(value, bool):
         if hint is bool and isinstance(value, bool):
             return value

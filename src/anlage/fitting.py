@@ -1,5 +1,6 @@
 """The stages of a fit: read and choose, divide, train, judge. ``api.fit`` calls them one after the other."""
 
+import copy
 import hashlib
 import json
 import time
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from anlage.choosing import build_model, choose_encoders, choose_tasks, columns_of, describe
 from anlage.encoders import lookup as encoders
 from anlage.encoders.settings import EncoderSettings
 from anlage.errors import AnlageError, Problem
@@ -26,7 +28,6 @@ from anlage.samples.samples import Samples
 from anlage.settings import FitSettings
 from anlage.splits import assign, given
 from anlage.splits.assign import Folds
-from anlage.tasks import lookup as tasks
 from anlage.tasks.protocol import Task
 from anlage.training.checkpoints import Progress
 from anlage.training.loop import Job, train
@@ -81,13 +82,13 @@ def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[
     data = settings.data
     if not data.target:
         raise AnlageError("say what to predict: --target COLUMN (`anlage inspect TABLE` lists the columns)")
-    if isinstance(table, pd.DataFrame) or not (data.valid or data.test):
+    if not (data.valid or data.test):
         samples = read(table, id_column=data.id, where=data.where)
     else:
         samples = read_parts(table, data.valid, data.test, id_column=data.id, where=data.where)
     for note in samples.notes:
         say(note)
-    named = dict(_named(text) for text in data.target)
+    named = dict(columns_of(text) for text in data.target)
     columns = [column for group in named.values() for column in group]
     for column in columns:
         if column not in samples.frame:
@@ -128,23 +129,14 @@ def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[
     return _divide(undivided, say)
 
 
-def choose_tasks(
-    frame: pd.DataFrame, named: dict[str, list[str]], wanted: Sequence[str], say: Callable[[str], None]
-) -> list[Task]:
-    """The task of each target: the one that ``wanted`` ("TARGET=TASK") names, else the one that fits best."""
-    chosen: dict[str, str] = {}
-    for text in wanted:
-        target, mark, task = text.partition("=")
-        chosen |= {target: task} if mark else dict.fromkeys(named, text)
-    unknown = set(chosen) - set(named)
-    if unknown:
-        raise AnlageError(f"--task {unknown.pop()}=…: no such target; targets: {', '.join(named)}")
-    targets: list[Task] = []
-    for target, columns in named.items():
-        task_class, why = tasks.recognise(frame[columns], chosen.get(target))
-        targets.append(task_class(target, columns))
-        say(f"target {target}: {task_class.name} ({why})")
-    return targets
+def group_codes(samples: Samples, column: str) -> np.ndarray:
+    """[rows] a number for each value of the group column (-1 = missing). Where that is the id column, its repeats were
+    told apart by a "#2" on reading, which is taken away again."""
+    if column == samples.id_column:
+        return pd.factorize(samples.frame.index.str.replace(r"#\d+$", "", regex=True))[0]
+    if column not in samples.frame:
+        raise AnlageError(f"--group {column}: no such column; columns: {', '.join(samples.frame.columns[:20])}")
+    return pd.factorize(samples.frame[column])[0]
 
 
 def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
@@ -152,7 +144,7 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
     settings, frame = plan.settings, plan.samples.frame
     known = np.zeros(len(frame), dtype=bool)
     for task in plan.preparation.tasks:
-        known |= frame[task.columns].notna().any(axis=1).to_numpy()
+        known |= task.known(frame)
     keep = plan.checked.usable & known
     if not keep.all():
         say(f"{(~keep).sum()} of {len(frame)} rows cannot be used: {(~plan.checked.usable).sum()} without an input, "
@@ -163,9 +155,7 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
     labels = [group[kept] for group in plan.preparation.groups(CheckedTable(plan.checked.frames, keep, [], []))]
     column = settings.split.group
     if column:
-        if column not in frame:
-            raise AnlageError(f"--group {column}: no such column; columns: {', '.join(map(str, frame.columns[:20]))}")
-        labels.append(pd.factorize(frame[column].iloc[kept])[0])
+        labels.append(group_codes(plan.samples, column)[kept])
     if len(plan.preparation.inputs) > 1:  # a repeated drug is no duplicate sample: only rows alike in every input are
         inputs = np.stack(labels[: len(plan.preparation.inputs)])
         labels = [np.unique(inputs, axis=1, return_inverse=True)[1].reshape(-1), *labels[len(inputs) :]]
@@ -222,6 +212,9 @@ def train_fold(
     for task in fresh.tasks:
         for note in task.notes:
             say(note)
+        unseen = [p for p in task.check(targets.iloc[rest][task.columns]) if "training label" in p.reason]
+        if unseen:
+            say(f"{task.target}: {len(unseen)} judged rows have a label that no training row has: left out there")
     table = fresh.table(frames, targets)
     choice = choose_encoders(fresh, settings.model.encoder, own_encoder)
     torch.manual_seed(settings.seed)
@@ -229,8 +222,9 @@ def train_fold(
     for name, chosen in choice.items():
         size = sum(p.numel() for p in model.encoder(name).parameters())
         say(f"encoder of {name}: {describe(chosen)}, {size:,} parameters")
+    described = {name: encoders.to_json(chosen) for name, chosen in choice.items()}
     fingerprint = hashlib.sha256(
-        json.dumps([asdict(settings), plan.data_hash, folds.hash], sort_keys=True, default=str).encode()
+        json.dumps([asdict(settings), plan.data_hash, folds.hash, list(folds.ids), described], default=str).encode()
     ).hexdigest()
     job = Job(
         model=model, tasks=fresh.tasks, modalities={i.name: i.modality for i in fresh.inputs}, table=table,
@@ -268,64 +262,6 @@ def baselines_of(
     return result
 
 
-def choose_encoders(
-    preparation: Preparation, wanted: Sequence[str], own: type | None = None
-) -> dict[str, EncoderSettings]:
-    """The encoder of each input: the one named for it, else the one named for all that can read it, else by kind.
-
-    AnlageError where a named encoder fits no input, and says which would."""
-    named: dict[str, str] = {}
-    general: list[str] = []
-    for text in wanted:
-        before, mark, after = text.partition("=")
-        if mark and ":" not in before:
-            named[before] = after
-        else:
-            general.append(text)
-    names = [item.name for item in preparation.inputs]
-    for name in set(named) - set(names):
-        raise AnlageError(f"--encoder {name}={named[name]}: no such input; inputs: {', '.join(names)}")
-    chosen: dict[str, EncoderSettings] = {}
-    used: set[str] = set()
-    for item in preparation.inputs:
-        shape = item.modality.shape
-        if own is not None and shape.layout in own.layouts:  # type: ignore[attr-defined]
-            chosen[item.name] = encoders.from_class(own)
-        elif item.name in named:
-            chosen[item.name] = encoders.parse(named[item.name])
-        else:
-            fitting = [text for text in general if shape.layout in encoders.layouts(encoders.parse(text))]
-            used |= set(fitting[:1])
-            chosen[item.name] = encoders.parse(fitting[0] if fitting else encoders.default_name(shape))
-    for text in general:
-        if text not in used:
-            layouts = ", ".join(f"{item.name} ({item.modality.shape.layout})" for item in preparation.inputs)
-            raise AnlageError(f"--encoder {text}: fits no input; inputs: {layouts}")
-    return chosen
-
-
-def build_model(preparation: Preparation, choice: dict[str, EncoderSettings]) -> Model:
-    """A model with fresh weights from torch's global generator."""
-    built = {item.name: encoders.build(choice[item.name], item.modality.shape) for item in preparation.inputs}
-    return Model(built, preparation.tasks)
-
-
-def describe(settings: EncoderSettings) -> str:
-    """Family and options, for people: "convolutional (width 128, layers 8, …)"."""
-    options = ", ".join(f"{key} {value}" for key, value in encoders.to_json(settings)["options"].items())
-    return (
-        f"{encoders.to_json(settings)['encoder']} ({options})"
-        if options
-        else str(encoders.to_json(settings)["encoder"])
-    )
-
-
-def _named(text: str) -> tuple[str, list[str]]:
-    """ "y" → ("y", ["y"]); "tox=a,b" → ("tox", ["a", "b"])."""
-    name, mark, columns = text.partition("=")
-    return (name, columns.split(",")) if mark else (text, [text])
-
-
 def evaluation_rows(trained: Sequence[Trained], plan: Plan) -> dict[str, Any]:
     """Validation and test rows of all folds, one after the other: what the evaluation reads."""
     part = np.concatenate([t.part for t in trained])
@@ -336,16 +272,41 @@ def evaluation_rows(trained: Sequence[Trained], plan: Plan) -> dict[str, Any]:
     }
 
 
-def join_baselines(folds: Sequence[list[Baseline]]) -> list[Baseline]:
-    """The baselines of all folds as one list: values one after the other, settings of each fold side by side."""
-    joined = []
-    for same in zip(*folds, strict=True):
-        if len(same) == 1:
-            joined.append(same[0])
-            continue
-        values = np.concatenate([baseline.values for baseline in same])
-        settings = {f"fold {i + 1}": baseline.settings for i, baseline in enumerate(same)}
-        joined.append(
-            replace(same[0], values=values, settings=settings, seconds=sum(baseline.seconds for baseline in same))
-        )
-    return joined
+@dataclass
+class Judged:
+    """What the evaluation reads of one target: all folds one after the other, in the labels of all folds together."""
+
+    task: Task
+    truth: np.ndarray
+    values: np.ndarray
+    baselines: list[Baseline]
+
+
+def join_folds(trained: Sequence[Trained], plan: Plan, target: str) -> Judged:
+    """One target of all folds. A label that a fold's training rows lack has probability 0 there."""
+    tasks_ = [next(t for t in one.preparation.tasks if t.target == target) for one in trained]
+    whole = copy.deepcopy(tasks_[0])
+    named = [list(getattr(task, "labels", [])) for task in tasks_]
+    whole.labels = list(dict.fromkeys(label for labels in named for label in labels))  # type: ignore[attr-defined]
+
+    def spread(values: np.ndarray, labels: list[str]) -> np.ndarray:
+        if labels == whole.labels:  # type: ignore[attr-defined]
+            return values
+        wide = np.zeros((len(values), len(whole.labels)))  # type: ignore[attr-defined]
+        wide[:, [whole.labels.index(label) for label in labels]] = values  # type: ignore[attr-defined]
+        return wide
+
+    folds = list(zip(trained, named, strict=True))
+    baselines = []
+    for number, first in enumerate(trained[0].baselines[target]):
+        same = [one.baselines[target][number] for one in trained]
+        values = np.concatenate([spread(b.values, labels) for b, labels in zip(same, named, strict=True)])
+        settings = {f"fold {i + 1}": b.settings for i, b in enumerate(same)} if len(same) > 1 else first.settings
+        baselines.append(replace(first, values=values, settings=settings, seconds=sum(b.seconds for b in same)))
+    rows = np.concatenate([one.rows for one in trained])
+    return Judged(
+        task=whole,
+        truth=whole.encode(plan.targets.iloc[rows][whole.columns]),
+        values=np.concatenate([spread(one.values[target], labels) for one, labels in folds]),
+        baselines=baselines,
+    )

@@ -27,20 +27,43 @@ def judge_test(run: Run, say: Say) -> Judged:
     plan = _own_plan(run, say)
     if plan is None:
         raise AnlageError(f"{run.path}: its table is gone or has changed: give labelled rows: evaluate RUN TABLE")
-    rows = plan.folds[0].rows("test")
-    if not len(rows) or run.settings.split.folds:
+    folds = plan.folds[0]
+    if not len(folds.rows("test")) or run.settings.split.folds:
         raise AnlageError(f"{run.path}: its split has no test rows to judge: give labelled rows: evaluate RUN TABLE")
-    return _judge(run, plan.samples.frame.iloc[rows], plan, say)
+    rows = np.concatenate([folds.rows("valid"), folds.rows("test")])
+    return _judge(run, plan.samples.frame.iloc[rows], folds.part[rows], plan.groups[rows], plan, say)
 
 
 def judge_cohort(run: Run, table: Any, say: Say) -> Judged:
     """New labelled rows. AnlageError where the table has not all targets."""
-    samples = read(table, id_column=run._id_column(table))
+    samples = read(table, id_column=run.settings.data.id)
     tell_problems(samples.problems, say)
-    return _judge(run, samples.frame, _own_plan(run, say), say)
+    column = run.settings.split.group
+    known = column is not None and (column in samples.frame or column == samples.id_column)
+    codes = fitting.group_codes(samples, str(column)) if known else None
+    plan = _own_plan(run, say)
+    if plan is not None:
+        _say_overlap(run, plan, samples.frame, say)
+    return _judge(run, samples.frame, np.full(len(samples), "test", dtype=object), codes, plan, say)
 
 
-def _judge(run: Run, frame: pd.DataFrame, plan: fitting.Plan | None, say: Say) -> Judged:
+def _say_overlap(run: Run, plan: fitting.Plan, frame: pd.DataFrame, say: Say) -> None:
+    """Rows of the cohort whose inputs the model was trained on flatter it: count them aloud."""
+    train = plan.checked.take(plan.folds[-1].rows("train"))
+    new = run.preparation.check(frame).frames
+    both = {name: pd.concat([train[name], new[name]]) for name in new}
+    groups = np.stack([item.modality.groups(both[item.name]) for item in run.preparation.inputs], axis=1)
+    count = len(next(iter(train.values())))
+    known = {tuple(group) for group in groups[:count]}
+    seen = sum(tuple(group) in known for group in groups[count:] if (group >= 0).any())
+    if seen:
+        say(f"LEAK: {seen} of {len(frame)} rows have the same inputs as a training row of this model")
+
+
+def _judge(
+    run: Run, frame: pd.DataFrame, part: np.ndarray, groups: np.ndarray | None, plan: fitting.Plan | None, say: Say
+) -> Judged:
+    """``part`` [rows] is "valid" (chooses the baseline to beat) or "test"; ``groups`` [rows] are resampled together."""
     tasks, settings = run.preparation.tasks, run.settings
     for task in tasks:
         for column in task.columns:
@@ -58,9 +81,10 @@ def _judge(run: Run, frame: pd.DataFrame, plan: fitting.Plan | None, say: Say) -
     baselines: dict[str, list[Baseline]] = {task.target: [] for task in tasks}
     if plan is not None:
         baselines = _baselines(run, plan, frames, table.targets, say)
-    by = settings.split.group
-    codes = pd.factorize(labelled[by])[0] if by in labelled else None
-    parts = {"test": np.arange(len(rows))}
+    if all(np.isnan(truth).all() for truth in table.targets.values()):
+        raise AnlageError("no row has a target that the model knows: nothing can be judged")
+    parts = {name: np.flatnonzero(part[rows] == name) for name in ("valid", "test") if (part[rows] == name).any()}
+    codes = None if groups is None else groups[rows]
     targets = {
         task.target: evaluate_target(
             task, table.targets[task.target], values[task.target], baselines[task.target], parts, codes,
@@ -73,12 +97,15 @@ def _judge(run: Run, frame: pd.DataFrame, plan: fitting.Plan | None, say: Say) -
         split_hash=run.contents.provenance["split_hash"], data_hash=data_hash(frame),
         training=run.contents.metrics["training"],
     )  # fmt: skip
-    ids = labelled.index.to_numpy()
+    test = parts["test"]
+    ids = labelled.index.to_numpy()[test]
     views = [
-        TargetView(t.target, t.name, summary.labels(t), "test", ids, table.targets[t.target], values[t.target])
+        TargetView(
+            t.target, t.name, summary.labels(t), "test", ids, table.targets[t.target][test], values[t.target][test]
+        )
         for t in tasks
-    ]
-    title = f"{', '.join(t.target for t in tasks)}: judged on {len(rows):,} rows"
+    ]  # fmt: skip
+    title = f"{', '.join(t.target for t in tasks)}: judged on {len(test):,} rows"
     view = ReportView(title, metrics, views, problems=checked.problems, settings=run.contents.settings,
                       provenance=run.contents.provenance)  # fmt: skip
     return metrics, render(view)
@@ -88,7 +115,7 @@ def _baselines(
     run: Run, plan: fitting.Plan, frames: dict[str, pd.DataFrame], truth: dict[str, np.ndarray], say: Say
 ) -> dict[str, list[Baseline]]:
     """The baselines fitted again on the run's own training and validation rows, with values for the new rows."""
-    folds = plan.folds[0]
+    folds = plan.folds[-1]
     train, valid = folds.rows("train"), folds.rows("valid")
     known = np.concatenate([train, valid])
     old = plan.checked.take(known)
@@ -114,7 +141,8 @@ def _own_plan(run: Run, say: Say) -> fitting.Plan | None:
     except AnlageError as error:
         say(f"no baselines beside the model: {error}")
         return None
-    if plan.data_hash != run.contents.provenance["data_hash"]:
+    provenance = run.contents.provenance
+    if (plan.data_hash, plan.folds[0].hash) != (provenance["data_hash"], provenance["split_hash"]):
         say(f"no baselines beside the model: {table} has changed since the fit")
         return None
     return plan

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from anlage.bundle.contents import METRICS, REPORT, Contents
+from anlage.bundle.numbers import interval
 from anlage.bundle.read import read as read_bundle
+from anlage.choosing import build_model
 from anlage.config import from_dict
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError, Problem
-from anlage.fitting import build_model
 from anlage.model import Model
 from anlage.samples.read import read, stream
 from anlage.samples.samples import Samples
@@ -77,14 +78,14 @@ class Run:
     def predict(self, table: str | Path | pd.DataFrame, say: Callable[[str], None] = print) -> pd.DataFrame:
         """A row for each row of ``table``, in its order, with its id as index. A row that cannot be used is named by
         ``say`` and has empty predictions. A DataFrame's columns are those that the model was fitted on."""
-        samples = read(table, id_column=self._id_column(table))
+        samples = read(table, id_column=self.settings.data.id)
         return self._predict(samples, say)[0]
 
     def predict_stream(
         self, table: str | Path, rows: int = 10_000, say: Callable[[str], None] = print
     ) -> Iterator[pd.DataFrame]:
         """The same for tables larger than memory: frames of at most ``rows`` predictions."""
-        for samples in stream(table, rows=rows, id_column=self._id_column(table)):
+        for samples in stream(table, rows=rows, id_column=self.settings.data.id):
             yield self._predict(samples, say)[0]
 
     def values(self, samples: Samples, say: Callable[[str], None]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -102,18 +103,10 @@ class Run:
         values = predict(self.model, self.preparation.tasks, table, np.arange(len(rows)))
         columns: dict[str, Any] = {}
         for task in self.preparation.tasks:
-            columns |= task.to_columns(values[task.target]) if len(rows) else {}
+            outputs = len(getattr(task, "labels", task.columns))
+            columns |= task.to_columns(values[task.target] if len(rows) else np.zeros((0, outputs)))
         frame = pd.DataFrame(columns, index=samples.frame.index[rows])
         return frame.reindex(samples.frame.index), rows, values
-
-    def _id_column(self, table: object) -> str | None:
-        """The id column of the fit, where the new table may have it too."""
-        column = self.contents.provenance.get("id_column")
-        if column is None:
-            return None
-        if isinstance(table, pd.DataFrame):
-            return column if column in table.columns else None
-        return str(column)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}): {self.verdict}"
@@ -123,7 +116,7 @@ class Run:
         for target, entry in self.contents.metrics["targets"].items():
             for part, metrics in entry["model"].items():
                 for name, m in metrics.items():
-                    text = f"{m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]"
+                    text = " ".join(interval(m))
                     rows.append(f"<tr><td>{html.escape(target)}</td><td>{part}</td><td>{name}</td><td>{text}</td></tr>")
         table = f"<table><tr><th>target</th><th>part</th><th>metric</th><th>value</th></tr>{''.join(rows)}</table>"
         return f"<p><b>{html.escape(self.verdict)}</b></p>{table}<p>{html.escape(str(self.path / METRICS))}</p>"

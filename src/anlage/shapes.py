@@ -18,7 +18,7 @@ class TokensShape:
     max_tokens: int
     """The longest part that the modality will send; longer values were cropped, and that was said."""
     aligned: int | None = None
-    """Number of tokens of every training part where all agree (a variant library): then positions mean something."""
+    """Number of tokens of every training part where these are variants of one parent: then positions mean something."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 import anlage
+from anlage.choosing import describe
 from anlage.config import merge, option_groups, to_dict
-from anlage.fitting import Plan, Trained, describe
+from anlage.fitting import Plan, Trained, join_folds
 from anlage.report.view import InputView, ReportView, SplitView, TargetView
 from anlage.settings import FitSettings
 from anlage.tasks.protocol import Task
@@ -69,14 +70,11 @@ def report_view(
     part = "test" if "test" in rows["parts"] else "valid"
     chosen = rows["parts"][part]
     ids = plan.samples.frame.index.to_numpy()[rows["rows"][chosen]]
-    targets = [
-        TargetView(
-            task.target, task.name, labels(task), part, ids,
-            np.concatenate([t.truth[task.target] for t in trained if task.target in t.truth])[chosen],
-            np.concatenate([t.values[task.target] for t in trained if len(t.rows)])[chosen],
-        )
-        for task in last.preparation.tasks
-    ]  # fmt: skip
+    targets = []
+    for task in last.preparation.tasks:
+        whole = join_folds(trained, plan, task.target)
+        truth, values = whole.truth[chosen], whole.values[chosen]
+        targets.append(TargetView(task.target, task.name, labels(whole.task), part, ids, truth, values))
     settings = plan.settings
     return ReportView(
         title=title, metrics=metrics, targets=targets, inputs=inputs, left_out=dict(plan.roles.left_out),
@@ -98,25 +96,26 @@ def recipe(settings: FitSettings) -> str:
 
 def labels(task: Task) -> list[str]:
     """Names of the classes, or of the outputs."""
-    return [str(label) for label in task.state.get("labels", task.columns)]
+    return [str(label) for label in getattr(task, "labels", task.columns)]
 
 
 def split_view(plan: Plan, tasks: Sequence[Task]) -> SplitView:
     """Rows, label counts and target quantiles of each part."""
     folds = plan.folds[0]
+    parts = [p for p in PARTS if len(folds.rows(p)) and not (p == "test" and plan.settings.evaluation.no_test)]
     view = SplitView(folds.how, folds.hash, folds.counts, notes=folds.notes)
     for task in tasks:
         truth = task.encode(plan.samples.frame[task.columns])
         if task.name == "regression":
             view.quantiles[task.target] = {
                 part: {f"{q} %": float(np.nanpercentile(truth[folds.rows(part), 0], q)) for q in (5, 50, 95)}
-                for part in PARTS
+                for part in parts
                 if np.isfinite(truth[folds.rows(part), 0]).any()
             }
         else:
             names = labels(task)
-            counts = {name: dict.fromkeys((p for p in PARTS if len(folds.rows(p))), 0) for name in names}
-            for part in PARTS:
+            counts = {name: dict.fromkeys(parts, 0) for name in names}
+            for part in parts:
                 rows = truth[folds.rows(part)]
                 for number, name in enumerate(names):
                     if len(rows):

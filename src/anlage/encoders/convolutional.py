@@ -11,7 +11,7 @@ from anlage.encoders.protocol import Encoder
 from anlage.errors import AnlageError
 from anlage.layers.convolution import ChannelNorm, ConvolutionBlock
 from anlage.layers.packing import spaced, spread_rows
-from anlage.layers.pooling import Pooling, choose_pooling
+from anlage.layers.pooling import Pooling, choose_pooling, noise
 from anlage.layers.tokens import TokenEmbedding
 from anlage.shapes import TokensShape
 from anlage.types import Encoded, Tokens
@@ -34,12 +34,13 @@ class Convolutional(Encoder):
         dilations = [settings.dilations[i % len(settings.dilations)] for i in range(settings.layers)]
         reach = [d * (1 if i < FINE_LAYERS else self.stride) for i, d in enumerate(dilations)]
         self.gap = settings.kernel // 2 * max(reach)
-        self.embedding = TokenEmbedding(shape, self.width, settings.token_dropout, pooling == "aligned")
+        dropout, hidden_tokens = noise(pooling, settings.dropout, settings.token_dropout)
+        self.embedding = TokenEmbedding(shape, self.width, hidden_tokens, pooling == "aligned")
         self.layers = nn.ModuleList(
-            ConvolutionBlock(self.width, settings.kernel, dilation, settings.dropout) for dilation in dilations
+            ConvolutionBlock(self.width, settings.kernel, dilation, dropout) for dilation in dilations
         )
         self.norm = ChannelNorm(self.width)
-        self.pooling = Pooling(self.width, pooling, shape, dropout=settings.dropout)
+        self.pooling = Pooling(self.width, pooling, shape, dropout=dropout)
 
     @property
     def blocks(self) -> list[nn.Module]:

@@ -15,7 +15,7 @@ from anlage.encoders.recurrent_settings import RecurrentSettings
 from anlage.errors import AnlageError
 from anlage.layers.dropout import Dropout
 from anlage.layers.packing import Grouped, collect_rows, grouped
-from anlage.layers.pooling import Pooling, choose_pooling
+from anlage.layers.pooling import Pooling, choose_pooling, noise
 from anlage.layers.tokens import TokenEmbedding
 from anlage.shapes import TokensShape
 from anlage.types import Encoded, Tokens
@@ -59,11 +59,10 @@ class Recurrent(Encoder):
             raise AnlageError(f"encoder option width is {settings.width}: give a multiple of 4")
         self.width = settings.width
         pooling = choose_pooling(settings.pooling, shape)
-        self.embedding = TokenEmbedding(shape, self.width, settings.token_dropout, pooling == "aligned")
-        self.layers = nn.ModuleList(
-            Directions(settings.cell, self.width, settings.dropout) for _ in range(settings.layers)
-        )
-        self.pooling = Pooling(self.width, pooling, shape, dropout=settings.dropout)
+        dropout, hidden_tokens = noise(pooling, settings.dropout, settings.token_dropout)
+        self.embedding = TokenEmbedding(shape, self.width, hidden_tokens, pooling == "aligned")
+        self.layers = nn.ModuleList(Directions(settings.cell, self.width, dropout) for _ in range(settings.layers))
+        self.pooling = Pooling(self.width, pooling, shape, dropout=dropout)
 
     @property
     def blocks(self) -> list[nn.Module]:

@@ -8,7 +8,7 @@ from anlage.encoders.protocol import Encoder
 from anlage.encoders.transformer_settings import TransformerSettings
 from anlage.layers.attention import WASTE, TransformerBlock, rotations
 from anlage.layers.packing import grouped, position_in_part
-from anlage.layers.pooling import Pooling, choose_pooling
+from anlage.layers.pooling import Pooling, choose_pooling, noise
 from anlage.layers.tokens import TokenEmbedding
 from anlage.shapes import TokensShape
 from anlage.types import Encoded, Tokens
@@ -27,13 +27,13 @@ class Transformer(Encoder):
         if gated:
             hidden = -(-hidden * 2 // 3 // 8) * 8
         pooling = choose_pooling(settings.pooling, shape)
-        self.embedding = TokenEmbedding(shape, self.width, settings.token_dropout, pooling == "aligned")
+        dropout, hidden_tokens = noise(pooling, settings.dropout, settings.token_dropout)
+        self.embedding = TokenEmbedding(shape, self.width, hidden_tokens, pooling == "aligned")
         self.layers = nn.ModuleList(
-            TransformerBlock(self.width, self.head_width, hidden, gated, settings.dropout)
-            for _ in range(settings.layers)
+            TransformerBlock(self.width, self.head_width, hidden, gated, dropout) for _ in range(settings.layers)
         )
         self.norm = nn.LayerNorm(self.width)
-        self.pooling = Pooling(self.width, pooling, shape, dropout=settings.dropout)
+        self.pooling = Pooling(self.width, pooling, shape, dropout=dropout)
 
     @property
     def blocks(self) -> list[nn.Module]:

@@ -32,6 +32,6 @@ class TransformerSettings(EncoderSettings):
     dropout: float = 0.1
     """Fraction hidden of what each layer adds."""
     token_dropout: float = 0.05
-    """Fraction of tokens hidden in training; more for small data."""
+    """Fraction of tokens hidden in training; more for small data. Like dropout, 0 with aligned pooling."""
     pooling: Literal["auto", "attention", "mean", "max", "aligned"] = "auto"
-    """How one vector is made of all tokens; auto = aligned where all training sequences have one length."""
+    """How one vector is made of all tokens; auto = aligned for variants of one parent, else attention."""

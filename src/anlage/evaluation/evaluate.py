@@ -103,7 +103,9 @@ def _verdict(
     if part is None or not gains:
         why = "not judged: no validation or test row has a label" if part is None else "not compared: no baseline"
         return {"text": why, "outcome": None, "baseline": None, "difference": None, "part": part}
-    chosen_on = "valid" if "valid" in measured["model"] else part
+    scored = [p for p in ("valid", part) if p in measured["model"]]
+    known = [p for p in scored if any(np.isfinite(measured[name][p][primary.name].value) for name in gains)]
+    chosen_on = known[0] if known else part
 
     def strength(name: str) -> float:
         value = measured[name][chosen_on][primary.name].value

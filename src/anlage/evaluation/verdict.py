@@ -1,11 +1,12 @@
 """The first line of every result: is the model better than the plain baseline?"""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from anlage.evaluation.intervals import Estimate
 
-Outcome = Literal["better", "no better", "worse"]
+Outcome = Literal["better", "no better", "worse"] | None
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ def verdict(baseline: str, metric: str, difference: Estimate, part: str = "test"
     where = "" if part == "test" else f" (on the {_PARTS.get(part, part)} rows)"
     name = metric.replace("_", " ")
     outcome: Outcome
+    if not all(map(math.isfinite, (d.value, d.low, d.high))):
+        return Verdict(None, f"not compared with {baseline}: {name} is undefined on these rows{where}", baseline, d)
     if d.low > 0:
         outcome, text = "better", f"better than the baseline ({baseline}) by {d.value:.3f} {span} {name}"
     elif d.high < 0:

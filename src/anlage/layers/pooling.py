@@ -18,12 +18,18 @@ SHARED_MOMENTUM = 0.05
 
 
 def choose_pooling(wish: str, shape: TokensShape) -> PoolingKind:
-    """``auto`` → aligned where all training sequences have one length, else attention; other wishes are checked."""
+    """``auto`` → aligned where the training sequences are variants of one parent, else attention; else as wished."""
     if wish == "auto":
         return "attention" if shape.aligned is None else "aligned"
     if wish == "aligned" and shape.aligned is None:
-        raise AnlageError("pooling=aligned needs training sequences of one length: use attention, mean or max")
+        raise AnlageError("pooling=aligned needs variants of one sequence, of one length: use attention, mean or max")
     return wish  # type: ignore[return-value]
+
+
+def noise(pooling: PoolingKind, *fractions: float) -> tuple[float, ...]:
+    """Dropout fractions as they are; none for aligned variants. These differ in a few tokens, and noise on all the
+    others would drown them: a hidden token looks like a mutation."""
+    return tuple(0.0 for _ in fractions) if pooling == "aligned" else fractions
 
 
 def segment_mean(values: Float[Tensor, "tokens width"], lengths: Int[Tensor, " parts"]) -> Float[Tensor, "parts width"]:

@@ -178,8 +178,10 @@ class SequenceModality(Modality):
 
     @property
     def shape(self) -> TokensShape:
-        """Vocabulary of fixed size; ``aligned`` where all training sequences have one length."""
-        aligned = None if self._length is None else min(self._length, self.max_length) + 2
+        """Vocabulary of fixed size; ``aligned`` where the training sequences are variants of one parent."""
+        aligned = None
+        if self._length is not None and self._positions is not None:
+            aligned = min(self._length, self.max_length) + 2
         return TokensShape(len(self.tokens()), _MASK, self.max_length + 2, aligned)
 
     # Layout, descriptors, groups

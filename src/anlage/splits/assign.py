@@ -79,12 +79,19 @@ def draw(
     names = list(fractions)
     wanted = np.array([fractions[name] for name in names])
     totals = table.groupby("stratum")["size"].sum()
+    few = totals[totals * wanted.min() < 1].index  # strata too small to reach every part are drawn as one
+    table["stratum"] = table["stratum"].where(~table["stratum"].isin(few), -1)
+    totals = table.groupby("stratum")["size"].sum()
     lacking = {s: wanted * total + random.uniform(0, 0.5, len(names)) for s, total in totals.items()}
     chosen = np.empty(len(table), dtype=np.int64)
     for position, (size, stratum) in enumerate(zip(table["size"], table["stratum"], strict=True)):
         best = int(np.argmax(lacking[stratum]))
         lacking[stratum][best] -= size
         chosen[position] = best
+    for number in range(len(names)):  # fewer groups than it takes: a part that stays empty gets the smallest group
+        if not (chosen == number).any() and len(table) >= len(names):
+            crowded = np.flatnonzero(chosen == np.bincount(chosen).argmax())
+            chosen[crowded[-1]] = number
     part = pd.Series(chosen, index=table.index).reindex(frame.group).to_numpy()
     return {name: rows[part == number] for number, name in enumerate(names)}
 
@@ -93,6 +100,7 @@ def assign(frame: pd.DataFrame, settings: SplitSettings, groups: np.ndarray, str
     """Divide the rows of ``frame`` (index = ids): as its split column says, else at random by groups.
 
     Where the table names no validation rows they are drawn from the training rows."""
+    check(settings)
     ids = frame.index.to_numpy(dtype=object)
     column = settings.split or given.find(frame)
     if column and column != "random":
@@ -107,17 +115,26 @@ def assign(frame: pd.DataFrame, settings: SplitSettings, groups: np.ndarray, str
     return with_validation(folds, settings, groups, stratum, seed)
 
 
+def check(settings: SplitSettings) -> None:
+    """AnlageError for fractions that are none."""
+    for name in ("valid_fraction", "test_fraction"):
+        if not 0 < getattr(settings, name) < 1:
+            raise AnlageError(f"--{name.replace('_', '-')} {getattr(settings, name)}: give a number between 0 and 1")
+
+
 def with_validation(folds: Folds, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int) -> Folds:
     """The same folds; where they have no validation rows, these are drawn from the training rows."""
     if not len(folds.rows("valid")):
         rows, fraction = folds.rows("train"), settings.valid_fraction
-        if len(rows) < 4:
-            raise AnlageError(f"{len(rows)} training rows are too few to set validation rows apart")
         drawn = draw(rows, groups, stratum, {"train": 1 - fraction, "valid": fraction}, seed + 1)
         part = folds.part.copy()
         part[drawn["valid"]] = "valid"
         how = f"{folds.how}; {len(drawn['valid'])} validation rows drawn from the training rows"
         folds = replace(folds, part=part, how=how)
+    for name in ("train", "valid"):
+        if not len(folds.rows(name)):
+            count = len(np.unique(groups[folds.part != "none"]))
+            raise AnlageError(f"no {name} rows are left: {count} groups of rows are too few for this split")
     return replace(folds, notes=folds.notes + straddling(folds, groups))
 
 
@@ -125,6 +142,7 @@ def cross_validation(
     ids: np.ndarray, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int
 ) -> list[Folds]:
     """``settings.folds`` folds: each row is a test row once; groups stay together."""
+    check(settings)
     k = settings.folds or 0
     if k < 2:
         raise AnlageError(f"--folds {k}: cross-validation needs 2 or more")

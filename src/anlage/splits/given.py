@@ -29,9 +29,10 @@ def find(frame: pd.DataFrame) -> str | None:
 def validation_flag(frame: pd.DataFrame) -> str | None:
     """FLIP's second column: True where a training row is meant for validation."""
     for column in frame.columns:
-        values = set(frame[column].dropna().astype(str).str.lower())
-        if str(column).lower() == "validation" and values and values <= {"true", "false"}:
-            return str(column)
+        if str(column).lower() == "validation":
+            values = set(frame[column].dropna().astype(str).str.lower())
+            if values and values <= {"true", "false"}:
+                return str(column)
     return None
 
 

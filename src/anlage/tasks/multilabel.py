@@ -58,6 +58,11 @@ class MultiLabel(Task):
                 return Fit(0.95, f"{len(parts):,} labels, joined by {separator!r} in {where}")
         return None
 
+    def known(self, frame: pd.DataFrame) -> np.ndarray:
+        if len(self.columns) == 1:  # an empty cell says: none of the labels
+            return np.ones(len(frame), dtype=bool)
+        return super().known(frame)
+
     def check(self, frame: pd.DataFrame) -> list[Problem]:
         problems = []
         if len(self.columns) == 1:

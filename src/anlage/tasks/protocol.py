@@ -47,6 +47,10 @@ class Task(ABC):
     def check(self, frame: pd.DataFrame) -> list[Problem]:
         """Name target values that cannot be read (they then count as missing). The frame's index is the row ids."""
 
+    def known(self, frame: pd.DataFrame) -> np.ndarray:
+        """[rows] whether a row says anything about this target. Needs no fit."""
+        return frame[self.columns].notna().any(axis=1).to_numpy()
+
     @abstractmethod
     def fit(self, frame: pd.DataFrame) -> Self:
         """Learn label names, scaling and loss weights from TRAINING rows alone; returns self.

@@ -60,7 +60,8 @@ class Log:
         scores = "  ".join(f"{name} {value:.4f}" for name, value in last["valid"].items())
         mark = " *" if progress.best_step == progress.step else ""
         line = f"step {progress.step}/{progress.total_steps}  loss {last['train_loss']:.4f}  valid {scores}{mark}"
-        self.job.say(f"{line}  {last['seconds']:.0f} s, at most {left:.0f} s left")
+        pace = len(self.job.train) * last["epoch"] / max(last["seconds"], 0.1)
+        self.job.say(f"{line}  {pace:,.0f} samples/s, {last['seconds']:.0f} s, at most {left:.0f} s left")
         temporary = self.path.with_suffix(".partial")
         temporary.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text("".join(json.dumps(entry) + "\n" for entry in progress.history))

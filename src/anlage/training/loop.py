@@ -5,9 +5,11 @@ What makes it resume bit for bit: an epoch's batches follow from (seed, epoch), 
 """
 
 import contextlib
+import logging
 import math
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,7 @@ from anlage.training import checkpoints
 from anlage.training.batches import PreparedTable, epoch
 from anlage.training.checkpoints import Progress
 from anlage.training.log import Log
-from anlage.training.predict import predict
+from anlage.training.predict import out_of_memory, predict
 from anlage.training.schedule import optimiser, rate, seconds
 from anlage.training.settings import TrainingSettings
 
@@ -71,7 +73,7 @@ class Loop:
     def __init__(self, job: Job):
         self.job, self.settings = job, job.settings
         self.sizes = job.table.sizes()
-        self.fabric = Fabric(accelerator=job.settings.device, devices=1, precision=_precision(job.settings))  # type: ignore[arg-type]
+        self.fabric = _fabric(job.settings)
         optimizer = optimiser(job.model, job.settings.learning_rate, job.settings.weight_decay)
         self.model, self.optimizer = self.fabric.setup(job.model, optimizer)
         self.progress = Progress()
@@ -97,14 +99,20 @@ class Loop:
                 self.step(self.batches[progress.batch])
                 progress.step, progress.batch = progress.step + 1, progress.batch + 1
                 self.step_seconds.append(time.monotonic() - tick)
-                if self.settings.budget and not progress.measured and len(self.step_seconds) == TIMED.stop:
-                    self.measure_budget(seconds(self.settings.budget))
+                measuring = self.settings.budget and not progress.measured and len(self.step_seconds) == TIMED.stop
+                if measuring:
+                    self.measure_budget(seconds(str(self.settings.budget)))
                 if progress.step % self.validate_every == 0 or progress.step >= progress.total_steps:
                     self.validate()
                     log.validated()
                 progress.seconds = self.before + time.monotonic() - self.started
                 log.stepped(self.step_seconds)
-                if progress.finished or stop or time.monotonic() - saved > self.settings.checkpoint_seconds:
+                if (
+                    progress.finished
+                    or stop
+                    or measuring
+                    or time.monotonic() - saved > self.settings.checkpoint_seconds
+                ):
                     self.save()
                     saved = time.monotonic()
                 if stop and not progress.finished:
@@ -129,14 +137,16 @@ class Loop:
         factor = progress.rate * rate(progress.step, progress.total_steps, settings.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * factor
+        buffers = {name: buffer.clone() for name, buffer in self.job.model.named_buffers()}
         while True:
             try:
                 loss = self.gradient([p for p in np.array_split(rows, progress.splits) if len(p)])
                 break
             except RuntimeError as error:
-                if not _out_of_memory(error) or progress.splits >= MOST_SPLITS:
+                if not out_of_memory(error) or progress.splits >= MOST_SPLITS:
                     raise
                 progress.splits *= 2
+                self.put_back(buffers)
                 torch.cuda.empty_cache()
                 self.job.say(f"memory ran out: each batch now goes in {progress.splits} pieces, to the same steps")
         norm = nn.utils.clip_grad_norm_(self.job.model.parameters(), settings.clip)
@@ -146,10 +156,16 @@ class Loop:
             if settings.average:
                 _blend(self.average, self.job.model, min(settings.average, (1 + progress.step) / (10 + progress.step)))
         else:
+            self.put_back(buffers)
             progress.rate /= 2
             if progress.rate < 2.0**-MOST_HALVINGS:
                 raise AnlageError(f"the loss is not a number at step {progress.step}: lower --learning-rate")
             self.job.say(f"loss is not a number at step {progress.step}: step left out, learning rate halved")
+
+    def put_back(self, buffers: dict[str, Tensor]) -> None:
+        """Running means as they were before a step that did not count."""
+        for name, buffer in self.job.model.named_buffers():
+            buffer.copy_(buffers[name])
 
     def gradient(self, pieces: list[np.ndarray]) -> float:
         """Gradient of the mean loss over all pieces, summed over tasks; returns that loss.
@@ -161,9 +177,11 @@ class Loop:
         counts: dict[int, Tensor] = {}
         if len(pieces) > 1:
             with torch.no_grad():
+                buffers = {name: buffer.clone() for name, buffer in self.job.model.named_buffers()}
                 for number, piece in enumerate(pieces):
                     for key, (_, count) in self.losses(piece, number).items():
                         counts[key] = counts.get(key, torch.zeros_like(count)) + count
+                self.put_back(buffers)
         total = 0.0
         for number, piece in enumerate(pieces):
             losses = self.losses(piece, number)
@@ -193,13 +211,16 @@ class Loop:
         return result
 
     def validate(self) -> None:
-        """Loss and metrics on the validation rows; keeps the weights if they are the best, stops when it is time."""
+        """Metrics on the validation rows; keeps the weights if they are the best, stops when it is time."""
         job, progress = self.job, self.progress
         current = _copy(job.model)
         if self.settings.average:
             job.model.load_state_dict(self.average)
         scores = validation_scores(job.model, job.tasks, job.table, job.valid, job.metric)
-        score = float(np.mean(list(scores.values())))
+        score = float(np.nanmean(list(scores.values()) or [np.nan])) if any(map(_known, scores.values())) else 0.0
+        if not all(map(_known, scores.values())) and not progress.history:
+            unknown = ", ".join(target for target, value in scores.items() if not _known(value))
+            job.say(f"the validation rows cannot judge {unknown} (one class only?): it does not decide when to stop")
         train_loss = progress.loss_sum / max(1, progress.loss_count)
         progress.loss_sum, progress.loss_count = 0.0, 0
         progress.history.append(
@@ -211,7 +232,7 @@ class Loop:
                 "seconds": round(self.before + time.monotonic() - self.started, 1),
             }
         )
-        if score > progress.best or not math.isfinite(progress.best):
+        if score > progress.best or not any(map(_known, scores.values())):  # unjudged: the last weights are kept
             progress.best, progress.best_step, progress.waited = score, progress.step, 0
             self.best = _copy(job.model)
         else:
@@ -231,7 +252,6 @@ class Loop:
             self.job.say(f"budget {self.settings.budget}: {possible} steps of the planned {progress.total_steps}")
         progress.total_steps = max(progress.step + 1, min(progress.total_steps, possible))
         progress.measured = True
-        self.save()
 
     def save(self) -> None:
         weights = {"model": self.job.model.state_dict(), "best": self.best}
@@ -245,7 +265,8 @@ class Loop:
         self.job.model.load_state_dict(weights["model"])
         checkpoints.restore_optimizer(self.job.model, self.optimizer, optimizer)
         self.best = weights["best"]
-        self.average = weights.get("average", self.best)
+        on = next(self.job.model.parameters()).device
+        self.average = {name: tensor.to(on) for name, tensor in weights.get("average", self.best).items()}
         self.batches = self.plan(self.progress.epoch)
         self.job.say(f"resumed at step {self.progress.step} of {self.progress.total_steps}")
 
@@ -263,6 +284,10 @@ def validation_scores(
     return scores
 
 
+def _known(score: float) -> bool:
+    return math.isfinite(score)
+
+
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
@@ -276,15 +301,22 @@ def _blend(average: dict[str, Tensor], model: nn.Module, keep: float) -> None:
             average[name].copy_(tensor)
 
 
+def _fabric(settings: TrainingSettings) -> Fabric:
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise AnlageError("--device cuda: torch finds no GPU here; use --device auto")
+    if settings.device == "mps" and not torch.backends.mps.is_available():
+        raise AnlageError("--device mps: torch finds no Apple GPU here; use --device auto")
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)  # it announces its precision on every start
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # hints about its own products
+        return Fabric(accelerator=settings.device, devices=1, precision=_precision(settings))  # type: ignore[arg-type]
+
+
 def _precision(settings: TrainingSettings) -> str:
     if settings.precision != "auto":
         return settings.precision
     fast = settings.device in ("auto", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return "bf16-mixed" if fast else "32-true"
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,24 @@ def predict(
     tokens: int = 32768,
     samples: int = 512,
 ) -> dict[str, np.ndarray]:
-    """Values of each target, [len(rows), k] float64, in the order of ``rows``. The model is left in eval mode."""
+    """Values of each target, [len(rows), k] float64, in the order of ``rows``. The model is left in eval mode.
+    Where memory runs out the batches are halved."""
+    try:
+        return _predict(model, tasks, table, rows, tokens, samples)
+    except RuntimeError as error:
+        if not out_of_memory(error) or samples == 1:
+            raise
+    return predict(model, tasks, table, rows, tokens // 2, samples // 2)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Did memory run out, on a GPU or a CPU?"""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _predict(
+    model: nn.Module, tasks: Sequence[Task], table: PreparedTable, rows: np.ndarray, tokens: int, samples: int
+) -> dict[str, np.ndarray]:
     model.eval()
     device = next(model.parameters()).device
     sizes = table.sizes()

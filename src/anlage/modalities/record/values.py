@@ -1,6 +1,7 @@
 """From raw cells of a record to numbers and categories, naming what does not fit."""
 
 import numbers
+import re
 from collections.abc import Hashable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -95,6 +96,8 @@ def to_category(value: Any) -> str | None:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         value = int(value)
     text = str(value).strip()
+    if re.fullmatch(r"[+-]?\d+\.\d*0+", text) or re.fullmatch(r"[+-]?\d+\.", text):
+        text = text.rstrip("0").rstrip(".")
     return None if text.lower() in MISSING_WORDS else text
 
 

@@ -1,0 +1,94 @@
+"""From the user's words to the parts of a model: which task reads a target, which encoder reads an input."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from anlage.encoders import lookup as encoders
+from anlage.encoders.settings import EncoderSettings
+from anlage.errors import AnlageError
+from anlage.model import Model
+from anlage.tasks import lookup as tasks
+from anlage.tasks.protocol import Task
+from anlage.training.preparation import Preparation
+
+
+def columns_of(text: str) -> tuple[str, list[str]]:
+    """ "y" → ("y", ["y"]); "tox=a,b" → ("tox", ["a", "b"])."""
+    name, mark, columns = text.partition("=")
+    return (name, columns.split(",")) if mark else (text, [text])
+
+
+def choose_tasks(
+    frame: pd.DataFrame, named: dict[str, list[str]], wanted: Sequence[str], say: Callable[[str], None]
+) -> list[Task]:
+    """The task of each target: the one that ``wanted`` ("TARGET=TASK") names, else the one that fits best."""
+    chosen: dict[str, str] = {}
+    for text in wanted:
+        target, mark, task = text.partition("=")
+        chosen |= {target: task} if mark else dict.fromkeys(named, text)
+    unknown = set(chosen) - set(named)
+    if unknown:
+        raise AnlageError(f"--task {unknown.pop()}=…: no such target; targets: {', '.join(named)}")
+    targets: list[Task] = []
+    for target, columns in named.items():
+        task_class, why = tasks.recognise(frame[columns], chosen.get(target))
+        targets.append(task_class(target, columns))
+        say(f"target {target}: {task_class.name} ({why})")
+    return targets
+
+
+def choose_encoders(
+    preparation: Preparation, wanted: Sequence[str], own: type | None = None
+) -> dict[str, EncoderSettings]:
+    """The encoder of each input: the one named for it, else the one named for all that can read it, else by kind.
+
+    AnlageError where a named encoder fits no input, and says which would."""
+    named: dict[str, str] = {}
+    general: list[str] = []
+    for text in wanted:
+        before, mark, after = text.partition("=")
+        if mark and ":" not in before:
+            named[before] = after
+        else:
+            general.append(text)
+    names = [item.name for item in preparation.inputs]
+    own_settings = encoders.from_class(own) if own is not None else None
+    readable = {item.modality.shape.layout for item in preparation.inputs}
+    if own_settings is not None and not readable & encoders.layouts(own_settings):
+        raise AnlageError(f"encoder {own_settings.name} reads none of the inputs: they are {', '.join(readable)}")
+    for name in set(named) - set(names):
+        raise AnlageError(f"--encoder {name}={named[name]}: no such input; inputs: {', '.join(names)}")
+    chosen: dict[str, EncoderSettings] = {}
+    used: set[str] = set()
+    for item in preparation.inputs:
+        shape = item.modality.shape
+        if own_settings is not None and shape.layout in encoders.layouts(own_settings):
+            chosen[item.name] = own_settings
+        elif item.name in named:
+            chosen[item.name] = encoders.parse(named[item.name])
+        else:
+            fitting = [text for text in general if shape.layout in encoders.layouts(encoders.parse(text))]
+            used |= set(fitting[:1])
+            chosen[item.name] = encoders.parse(fitting[0] if fitting else encoders.default_name(shape))
+    for text in general:
+        if text not in used:
+            layouts = ", ".join(f"{item.name} ({item.modality.shape.layout})" for item in preparation.inputs)
+            raise AnlageError(f"--encoder {text}: fits no input; inputs: {layouts}")
+    return chosen
+
+
+def build_model(preparation: Preparation, choice: dict[str, EncoderSettings]) -> Model:
+    """A model with fresh weights from torch's global generator."""
+    built = {item.name: encoders.build(choice[item.name], item.modality.shape) for item in preparation.inputs}
+    return Model(built, preparation.tasks)
+
+
+def describe(settings: EncoderSettings) -> str:
+    """Family and options, for people: "convolutional (width 128, layers 8, …)"."""
+    options = ", ".join(f"{key} {value}" for key, value in encoders.to_json(settings)["options"].items())
+    return (
+        f"{encoders.to_json(settings)['encoder']} ({options})"
+        if options
+        else str(encoders.to_json(settings)["encoder"])
+    )
