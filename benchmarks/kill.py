@@ -65,11 +65,10 @@ def main() -> int:
             except AnlageError:
                 assert not is_bundle(out)
             print(f"kill {kills} after {moment:.1f} s: {state}", flush=True)
-        if is_bundle(out):
-            if kills < options.kills:  # done before the last kill: begin again, the remaining kills hit a fresh run
-                assert same(options.folder / "whole", out)
-                print("finished with equal weights; a fresh run takes the remaining kills", flush=True)
-                shutil.rmtree(out)
+        if is_bundle(out) and kills < options.kills:  # done too early: a fresh run takes the remaining kills
+            assert same(options.folder / "whole", out)
+            print("finished with equal weights; a fresh run takes the remaining kills", flush=True)
+            shutil.rmtree(out)
     if not is_bundle(out):
         assert fit(out, resume=(out / "training" / "recipe.toml").exists()).wait() == 0
     equal = same(options.folder / "whole", out)

@@ -111,7 +111,6 @@ def test_the_contracts_hold(copy: Path) -> None:
         ("modalities/protocol.py", "from anlage.encoders import settings\n", "protocol -> anlage.encoders.settings"),
         ("tasks/protocol.py", "def late():\n    import anlage.modalities.protocol\n", "-> anlage.modalities.protocol"),
         ("encoders/protocol.py", "def late():\n    import anlage.tasks.protocol\n", "-> anlage.tasks.protocol"),
-        ("adaptation/planted.py", "from anlage.tasks import protocol\n", "adaptation.planted -> anlage.tasks"),
         ("forgotten.py", "x = 1\n", "not listed as layers:\n\n- anlage.forgotten"),
     ],
 )

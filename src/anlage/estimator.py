@@ -67,6 +67,7 @@ class _Estimator(BaseEstimator):
     def _fit(self, X: Any, targets: pd.DataFrame, task: str) -> None:
         frame = self._frame(X)
         targets = targets.set_axis(frame.index)
+        part = _free_name(X, "part")
         options: dict[str, Any] = {
             "target": [f"{TARGET}={','.join(targets.columns)}"],
             "task": [f"{TARGET}={task}"],
@@ -77,8 +78,7 @@ class _Estimator(BaseEstimator):
             "learning_rate": self.learning_rate,
             "batch_samples": self.batch_samples,
             "valid_fraction": self.valid_fraction,
-            "split": "random",
-            "test_fraction": 0.0,
+            "split": part,
             "seed": int(check_random_state(self.random_state).randint(2**31)),
             "patience": self.epochs,
             "resamples": 200,
@@ -87,7 +87,8 @@ class _Estimator(BaseEstimator):
         say = print if self.verbose else _silent
         with tempfile.TemporaryDirectory(prefix="anlage-") as folder:
             try:
-                run = api.fit(frame.join(targets), out=self.out or folder, say=say, overwrite=True, **options)
+                table = frame.join(targets).assign(**{part: "train"})  # tested by whoever calls; validation is drawn
+                run = api.fit(table, out=self.out or folder, say=say, overwrite=True, **options)
             except AnlageError as error:
                 raise ValueError(str(error)) from error
             _ = run.model, run.preparation  # read before the folder goes
@@ -195,9 +196,8 @@ def _checked(X: Any, y: Any, numeric: bool) -> tuple[Any, np.ndarray]:
     return X, y
 
 
-def _free_name(X: Any) -> str:
-    """A name for the target column that no column of ``X`` begins with."""
-    name = TARGET
+def _free_name(X: Any, name: str = TARGET) -> str:
+    """A name for a column of our own that no column of ``X`` begins with."""
     while isinstance(X, pd.DataFrame) and any(str(column).startswith(name) for column in X.columns):
         name += "_"
     return name
