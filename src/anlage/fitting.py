@@ -185,8 +185,7 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
         whole.append(replace(one, part=part, ids=frame.index.to_numpy()))
     all_groups = np.full(len(frame), -1)
     all_groups[kept] = groups
-    notes = plan.notes + [note for one in folds[:1] for note in one.notes]
-    return replace(plan, folds=whole, groups=all_groups, notes=notes)
+    return replace(plan, folds=whole, groups=all_groups)
 
 
 def train_fold(

@@ -126,4 +126,4 @@ def test_words_of_the_verdict():
     expected = "no better than the baseline (LightGBM): difference 0.004 [-0.010, 0.018] accuracy"
     assert said(0.004, -0.01, 0.018) == expected
     assert said(0.004, -0.01, 0.018, "valid") == expected + " (on the validation rows)"
-    assert said(float("nan"), float("nan"), float("nan")).startswith("no better")
+    assert said(float("nan"), float("nan"), float("nan")).startswith("not compared with LightGBM")

@@ -102,7 +102,7 @@ class Loop:
                 measuring = self.settings.budget and not progress.measured and len(self.step_seconds) == TIMED.stop
                 if measuring:
                     self.measure_budget(seconds(str(self.settings.budget)))
-                if progress.step % self.validate_every == 0 or progress.step >= progress.total_steps:
+                if self.validation_is_due():
                     self.validate()
                     log.validated()
                 progress.seconds = self.before + time.monotonic() - self.started
@@ -126,10 +126,11 @@ class Loop:
             self.job.train, self.sizes, self.settings.batch_tokens, self.settings.batch_samples, self.job.seed, number
         )
 
-    @property
-    def validate_every(self) -> int:
-        """Steps between validations: an epoch, or less where there are fewer than ten epochs."""
-        return max(1, min(self.epoch_steps, self.progress.total_steps // 10))
+    def validation_is_due(self) -> bool:
+        """After each epoch, or each tenth of the steps where there are fewer than ten epochs, and at the end."""
+        every = max(1, min(self.epoch_steps, self.progress.total_steps // 10))
+        left = self.progress.total_steps - self.progress.step
+        return left <= 0 or (self.progress.step % every == 0 and left > every // 2)
 
     def step(self, rows: np.ndarray) -> None:
         """One optimiser step on one batch, whole or (after memory ran out) in pieces with the same gradient."""
