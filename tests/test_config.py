@@ -62,6 +62,7 @@ def test_merge_puts_flat_options_where_they_belong() -> None:
     assert merged.data.target == ("y",)
     assert merged.data.input == ("a", "b")
     assert merged.data.table == "t"
+    assert merge(FitSettings(), {"target": 3, "drop": [0, 1]}).data.drop == ("0", "1")  # columns may be numbers
     assert merged.training.epochs == 3
     assert merged.training.clip == 2.0 and isinstance(merged.training.clip, float)
 
@@ -75,8 +76,8 @@ def test_merge_puts_flat_options_where_they_belong() -> None:
         ({"epochs": True}, "epochs must be a whole number"),
         ({"device": "tpu"}, "device must be one of auto, cpu"),
         ({"augment": 1}, "augment must be true or false"),
-        ({"target": 3}, "target must be a list of text"),
-        ({"target": ["y", 3]}, "target must be text"),
+        ({"target": 3.5}, "target must be a list of text"),
+        ({"target": ["y", 3.5]}, "target must be text"),
         ({"qqqqqq": 3}, "possible are"),
     ],
 )

@@ -69,7 +69,7 @@ def scores(target: str, entry: Mapping[str, Any]) -> Scores:
     return Scores(
         target=target,
         text=verdict.get("text", ""),
-        outcome=verdict.get("outcome", ""),
+        outcome=verdict.get("outcome") or "",
         parts=[_part(entry, part) for part in PARTS if entry.get("model", {}).get(part)],
         baselines=[(name, note) for name, found in entry.get("baselines", {}).items() if (note := _note(found))],
     )
