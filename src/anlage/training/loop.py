@@ -32,6 +32,7 @@ from anlage.training.schedule import optimiser, rate, seconds
 from anlage.training.settings import TrainingSettings
 
 TIMED = range(2, 12)  # steps that are timed before a budget becomes a number of steps; earlier ones warm up
+USUAL_EPOCHS, FEWEST_STEPS = 20, 1000
 MOST_SPLITS = 64
 MOST_HALVINGS = 6
 
@@ -79,7 +80,8 @@ class Loop:
         self.progress = Progress()
         self.batches = self.plan(0)
         self.epoch_steps = len(self.batches)
-        self.progress.total_steps = job.settings.epochs * self.epoch_steps
+        usual = max(USUAL_EPOCHS * self.epoch_steps, FEWEST_STEPS)
+        self.progress.total_steps = job.settings.epochs * self.epoch_steps if job.settings.epochs else usual
         self.best, self.average = _copy(job.model), _copy(job.model)
         self.path = job.folder / "checkpoint.safetensors"
         if self.path.exists():
@@ -127,8 +129,9 @@ class Loop:
         )
 
     def validation_is_due(self) -> bool:
-        """After each epoch, or each tenth of the steps where there are fewer than ten epochs, and at the end."""
-        every = max(1, min(self.epoch_steps, self.progress.total_steps // 10))
+        """After each epoch, but 10 to 20 times in all, and at the end."""
+        total = self.progress.total_steps
+        every = max(1, total // 20, min(self.epoch_steps, total // 10))
         left = self.progress.total_steps - self.progress.step
         return left <= 0 or (self.progress.step % every == 0 and left > every // 2)
 

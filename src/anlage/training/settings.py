@@ -8,12 +8,12 @@ from typing import Literal
 class TrainingSettings:
     """The one training loop."""
 
-    epochs: int = 20
-    """Passes over the training rows at most."""
+    epochs: int | None = None
+    """Passes over the training rows at most. Default: 20, or more where these make less than 1,000 steps."""
     budget: str | None = None
     """Bound on the training time (90s, 10m, 1h): measured on the first steps, then a stored number of steps."""
     patience: int = 5
-    """Epochs without a better validation metric before training stops; the best weights are kept."""
+    """Validations (10 to 20 in all) without a better metric before training stops; the best weights are kept."""
     learning_rate: float = 1e-3
     """Peak of the schedule: linear warm-up, then cosine to zero."""
     weight_decay: float = 0.01
