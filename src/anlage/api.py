@@ -102,11 +102,10 @@ def fit(
     )
     pages = {REPORT: render(view), CARD: model_card(title, contents)}
     write(folder, contents, summary.row_tables(plan, judged), pages, overwrite)
-    for line in _lines(metrics):
+    for line in [metrics["verdict"], *_lines(metrics)]:
         say(line)
     for checkpoint in (folder / TRAINING).rglob("checkpoint.safetensors"):
         checkpoint.unlink()
-    say(metrics["verdict"])
     return Run(folder, own)
 
 
@@ -154,7 +153,7 @@ def evaluate(
 
     run = run if isinstance(run, Run) else Run(run)
     metrics, page = judge_test(run, say) if table is None else judge_cohort(run, table, say)
-    for line in _lines(metrics):
+    for line in [metrics["verdict"], *_lines(metrics)]:
         say(line)
     if out:
         from anlage.bundle.json_files import dump
@@ -162,7 +161,6 @@ def evaluate(
         Path(out).mkdir(parents=True, exist_ok=True)
         (Path(out) / "metrics.json").write_bytes(dump(metrics))
         (Path(out) / REPORT).write_text(page, encoding="utf-8")
-    say(metrics["verdict"])
     return metrics
 
 

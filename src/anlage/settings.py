@@ -14,7 +14,8 @@ class ModelSettings:
 
     encoder: tuple[str, ...] = ()
     """NAME[-SIZE][:option=value,...] for all inputs that it can read, or INPUT=NAME... for one. Names: cnn, rnn, lstm,
-    gru, transformer, resnet, mlp, ft-transformer. Sizes: tiny, small, medium, large. Default: by kind of input."""
+    gru, transformer, resnet, mlp, ft-transformer. Sizes: tiny, small (where none is
+    named), medium, large. Default: cnn-tiny, resnet-tiny or mlp-tiny, by kind of input."""
 
 
 @dataclass(frozen=True)

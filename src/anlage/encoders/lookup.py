@@ -14,7 +14,7 @@ from anlage.shapes import Shape
 if TYPE_CHECKING:
     from anlage.encoders.protocol import Encoder
 
-DEFAULTS = {"Tokens": "cnn-small", "Grid": "resnet-small", "Columns": "mlp-small"}
+DEFAULTS = {"Tokens": "cnn-tiny", "Grid": "resnet-tiny", "Columns": "mlp-tiny"}
 DEFAULT_SIZE = "small"
 GROUP = "anlage.encoders"
 _SUFFIX = "_settings"
