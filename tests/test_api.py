@@ -172,6 +172,18 @@ def test_fitted_parts_never_see_validation_or_test_rows(tmp_path: Path) -> None:
     assert valid[0] == valid[1]
 
 
+def test_test_rows_do_not_choose_the_inputs(tmp_path: Path) -> None:
+    """A column that gives the answer away in the test rows alone stays an input; in the training rows it goes."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": random.normal(size=400), "split": ["train", "train", "valid", "test"] * 100})
+    frame["y"] = np.where(random.normal(size=400) + frame.a > 0, "yes", "no")
+    for part, expected in (("test", ["a", "b"]), ("train", ["a"])):
+        told = frame.split == part
+        frame["b"] = np.where(told, (frame.y == "yes") * 1.0, random.normal(size=400))
+        run = anlage.fit(frame, target="y", out=tmp_path / part, **FAST)
+        assert run.contents.inputs[0]["columns"] == expected
+
+
 def test_what_is_asked_for_must_exist(tmp_path: Path) -> None:
     frame = proteins(40)
     for options, message in [

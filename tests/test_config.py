@@ -18,12 +18,12 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
-        "seed": st.integers(-(2**62), 2**62),
+        "seed": st.integers(0, 2**62),
         "target": st.lists(TEXT, max_size=3),
         "id": TEXT,
         "group": st.none() | TEXT,
         "folds": st.none() | st.integers(2, 20),
-        "learning_rate": st.floats(0, 10, allow_nan=False),
+        "learning_rate": st.floats(1e-9, 10, allow_nan=False),
         "augment": st.booleans(),
         "device": st.sampled_from(["auto", "cpu", "cuda", "mps"]),
         "encoder": st.lists(TEXT, max_size=2),
@@ -79,6 +79,13 @@ def test_merge_puts_flat_options_where_they_belong() -> None:
         ({"target": 3.5}, "target must be a list of text"),
         ({"target": ["y", 3.5]}, "target must be text"),
         ({"qqqqqq": 3}, "possible are"),
+        ({"epochs": 0}, "--epochs 0: give 1 or more"),
+        ({"learning_rate": 0.0}, "--learning-rate 0.0: give a number above 0"),
+        ({"average": 1.0}, "--average 1.0: give a number from 0 to below 1"),
+        ({"resamples": 0}, "--resamples 0"),
+        ({"seed": -1}, "--seed -1"),
+        ({"test_fraction": 1.5}, "--test-fraction 1.5"),
+        ({"folds": 1}, "--folds 1"),
     ],
 )
 def test_merge_says_what_is_wrong(options: dict, message: str) -> None:

@@ -7,6 +7,12 @@ class AnlageError(Exception):
     """An error that the user can act on. The command line prints its message and no traceback."""
 
 
+def require(fits: bool, option: str, value: object, wanted: str) -> None:
+    """AnlageError that names the option (by its field name) unless its value fits."""
+    if not fits:
+        raise AnlageError(f"--{option.replace('_', '-')} {value}: give {wanted}")
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with one row of a table (or with the whole column, when ``id`` is None)."""

@@ -28,6 +28,7 @@ from anlage.samples.samples import Samples
 from anlage.settings import FitSettings
 from anlage.splits import assign, given
 from anlage.splits.assign import Folds
+from anlage.splits.settings import SplitSettings
 from anlage.tasks.protocol import Task
 from anlage.training.checkpoints import Progress
 from anlage.training.loop import Job, train
@@ -97,7 +98,7 @@ def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[
     split = settings.split
     reserved = [c for c in (split.group, split.split, given.find(samples.frame)) if c and c in samples.frame]
     recognised = recognise(samples.frame, data.column)
-    roles = choose_inputs(samples, recognised, columns, data.input, data.drop, reserved)
+    roles = choose_inputs(_learnable(samples, split), recognised, columns, data.input, data.drop, reserved)
     evidence = {item.name: recognised[item.columns[0]].evidence for item in roles.inputs}
     for item in roles.inputs:
         shown = f" ({len(item.columns)} columns)" if len(item.columns) > 1 else ""
@@ -127,6 +128,16 @@ def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[
         notes=[*samples.notes, *checked.notes],
     )
     return _divide(undivided, say)
+
+
+def _learnable(samples: Samples, settings: SplitSettings) -> Samples:
+    """The rows by which columns may be judged too telling to be inputs: where the table brings its split, the training
+    rows alone. (A random split follows from the inputs, so it comes later; the rules only take columns away.)"""
+    column = settings.split or given.find(samples.frame)
+    if column is None or column == "random" or settings.folds:
+        return samples
+    part, _ = given.parts(samples.frame, column, settings.map)
+    return replace(samples, frame=samples.frame[part == "train"])
 
 
 def group_codes(samples: Samples, column: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from anlage.errors import require
 from anlage.evaluation.settings import EvaluationSettings
 from anlage.samples.settings import DataSettings
 from anlage.splits.settings import SplitSettings
@@ -29,3 +30,6 @@ class FitSettings:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     seed: int = 0
     """Everything random follows from it."""
+
+    def __post_init__(self) -> None:
+        require(self.seed >= 0, "seed", self.seed, "0 or more")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from anlage.errors import require
+
 
 @dataclass(frozen=True)
 class EvaluationSettings:
@@ -15,3 +17,6 @@ class EvaluationSettings:
     """Bootstrap resamples for the 95 % intervals."""
     baseline_budget: str = "5m"
     """Bound on the time for fitting and tuning the baselines."""
+
+    def __post_init__(self) -> None:
+        require(self.resamples >= 2, "resamples", self.resamples, "2 or more (2,000 is usual)")

@@ -100,7 +100,6 @@ def assign(frame: pd.DataFrame, settings: SplitSettings, groups: np.ndarray, str
     """Divide the rows of ``frame`` (index = ids): as its split column says, else at random by groups.
 
     Where the table names no validation rows they are drawn from the training rows."""
-    check(settings)
     ids = frame.index.to_numpy(dtype=object)
     column = settings.split or given.find(frame)
     if column and column != "random":
@@ -113,13 +112,6 @@ def assign(frame: pd.DataFrame, settings: SplitSettings, groups: np.ndarray, str
         part[drawn["test"]] = "test"
         folds = Folds(part, ids, f"random by groups of duplicates, stratified, seed {seed}")
     return with_validation(folds, settings, groups, stratum, seed)
-
-
-def check(settings: SplitSettings) -> None:
-    """AnlageError for fractions that are none."""
-    for name in ("valid_fraction", "test_fraction"):
-        if not 0 < getattr(settings, name) < 1:
-            raise AnlageError(f"--{name.replace('_', '-')} {getattr(settings, name)}: give a number between 0 and 1")
 
 
 def with_validation(folds: Folds, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int) -> Folds:
@@ -142,10 +134,7 @@ def cross_validation(
     ids: np.ndarray, settings: SplitSettings, groups: np.ndarray, stratum: np.ndarray, seed: int
 ) -> list[Folds]:
     """``settings.folds`` folds: each row is a test row once; groups stay together."""
-    check(settings)
     k = settings.folds or 0
-    if k < 2:
-        raise AnlageError(f"--folds {k}: cross-validation needs 2 or more")
     names = {f"fold {i + 1}": 1 / k for i in range(k)}
     result = []
     for number, rows in enumerate(draw(np.arange(len(ids)), groups, stratum, names, seed).values()):

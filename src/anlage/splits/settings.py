@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from anlage.errors import require
+
 
 @dataclass(frozen=True)
 class SplitSettings:
@@ -20,3 +22,8 @@ class SplitSettings:
     """Part of the rows set apart for the test where the table names none."""
     folds: int | None = None
     """k-fold cross-validation: every row is tested once. Default: one split."""
+
+    def __post_init__(self) -> None:
+        for name in ("valid_fraction", "test_fraction"):
+            require(0 < getattr(self, name) < 1, name, getattr(self, name), "a number between 0 and 1")
+        require(self.folds is None or self.folds >= 2, "folds", self.folds, "2 or more")

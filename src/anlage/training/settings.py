@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from anlage.errors import require
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -38,3 +40,12 @@ class TrainingSettings:
     """How often to save a checkpoint: the most work that a kill can cost."""
     tensorboard: bool = False
     """Also write TensorBoard events (extra: tensorboard). The JSON-lines log is always written."""
+
+    def __post_init__(self) -> None:
+        require(self.epochs is None or self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        for name in ("patience", "batch_tokens", "batch_samples"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("learning_rate", "clip"):
+            require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
+        for name in ("average", "warmup"):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "a number from 0 to below 1")
