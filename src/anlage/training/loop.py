@@ -33,6 +33,7 @@ from anlage.training.settings import TrainingSettings
 
 TIMED = range(2, 12)  # steps that are timed before a budget becomes a number of steps; earlier ones warm up
 USUAL_EPOCHS, FEWEST_STEPS = 20, 1000
+VALIDATION_STEPS = 50
 MOST_SPLITS = 64
 MOST_HALVINGS = 6
 
@@ -129,9 +130,9 @@ class Loop:
         )
 
     def validation_is_due(self) -> bool:
-        """After each epoch, but 10 to 20 times in all, and at the end."""
-        total = self.progress.total_steps
-        every = max(1, total // 20, min(self.epoch_steps, total // 10))
+        """After each epoch, at least ten times in all and where possible VALIDATION_STEPS apart, and at the end."""
+        tenth = max(1, self.progress.total_steps // 10)
+        every = min(tenth, max(self.epoch_steps, VALIDATION_STEPS))
         left = self.progress.total_steps - self.progress.step
         return left <= 0 or (self.progress.step % every == 0 and left > every // 2)
 

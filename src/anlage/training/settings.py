@@ -15,7 +15,8 @@ class TrainingSettings:
     budget: str | None = None
     """Bound on the training time (90s, 10m, 1h): measured on the first steps, then a stored number of steps."""
     patience: int = 5
-    """Validations (10 to 20 in all) without a better metric before training stops; the best weights are kept."""
+    """Validations (each epoch, or 50 steps where an epoch is shorter) without a better metric before training stops;
+    the best weights are kept."""
     learning_rate: float = 1e-3
     """Peak of the schedule: linear warm-up, then cosine to zero."""
     weight_decay: float = 0.01
