@@ -81,11 +81,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[path.stem for path in sorted(RECIPES.glob("*.toml"))])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--no-fit", action="store_true", help="only table what is there")
     parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
     options = parser.parse_args()
     os.environ["ANLAGE_WORK"] = str(options.runs)
     make_tables(options.runs)
     wanted = [(RECIPES / f"{name}.toml", seed) for seed in options.seeds for name in options.only]
+    wanted = [] if options.no_fit else wanted
     threads = max(1, options.threads // options.jobs)
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(lambda job: fit(*job, options.runs / f"{job[0].stem}-{job[1]}", threads), wanted))
@@ -103,15 +105,17 @@ def main() -> None:
         "command": " ".join(["python benchmarks/recipes.py", *sys.argv[1:]]),
     }
     (HERE / "recipes.json").write_text(json.dumps({"about": about, "recipes": table}, indent=1) + "\n")
-    print("| recipe | metric | model: mean ± sd over seeds | baseline to beat | verdicts | minutes |")
-    print("|---|---|---|---|---|---|")
+    print("| recipe | metric | seeds | model: mean ± sd | baseline to beat | verdicts | minutes |")
+    print("|---|---|---|---|---|---|---|")
     for name, row in table.items():
         values = np.array(row[f"model {row['primary']}"])
         base = np.mean(row[f"{row['baseline']} {row['primary']}"])
         counts = ", ".join(f"{row['outcome'].count(o)} × {o}" for o in dict.fromkeys(row["outcome"]))
         minutes = np.mean([s for s in row["wall_seconds"] if s] or [np.nan]) / 60
         spread = f"{values.mean():.3f} ± {values.std(ddof=1) if len(values) > 1 else 0:.3f}"
-        print(f"| {name} | {row['primary']} | {spread} | {row['baseline']} {base:.3f} | {counts} | {minutes:.1f} |")
+        print(
+            f"| {name} | {row['primary']} | {len(values)} | {spread} | {row['baseline']} {base:.3f} | {counts} | {minutes:.1f} |"
+        )
 
 
 if __name__ == "__main__":
