@@ -175,3 +175,9 @@ def test_a_budget_bounds_the_steps(table: Path, tmp_path: Path) -> None:
     run = anlage.fit(table, out=tmp_path / "run", say=lines.append, **options)
     assert any("budget 3s" in line for line in lines)
     assert run.evaluation["training"]["seconds"] < 30
+
+
+def test_tensorboard_events_are_written_on_request(table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    anlage.fit(table, out=tmp_path / "run", tensorboard=True, **(OPTIONS | {"epochs": 1}))
+    assert list((tmp_path / "run" / "training" / "tensorboard").glob("events*"))

@@ -222,7 +222,8 @@ class Loop:
         if self.settings.average:
             job.model.load_state_dict(self.average)
         scores = validation_scores(job.model, job.tasks, job.table, job.valid, job.metric)
-        score = float(np.nanmean(list(scores.values()) or [np.nan])) if any(map(_known, scores.values())) else 0.0
+        judged = any(map(_known, scores.values()))
+        score = float(np.nanmean(list(scores.values()))) if judged else 0.0
         if not all(map(_known, scores.values())) and not progress.history:
             unknown = ", ".join(target for target, value in scores.items() if not _known(value))
             job.say(f"the validation rows cannot judge {unknown} (one class only?): it does not decide when to stop")
@@ -237,11 +238,10 @@ class Loop:
                 "seconds": round(self.before + time.monotonic() - self.started, 1),
             }
         )
-        if score > progress.best or not any(map(_known, scores.values())):  # unjudged: the last weights are kept
-            progress.best, progress.best_step, progress.waited = score, progress.step, 0
-            self.best = _copy(job.model)
-        else:
-            progress.waited += 1
+        better = score > progress.best
+        progress.waited = 0 if better or not judged else progress.waited + 1
+        if better or score == progress.best:  # of equals the later: a metric that is at its end hides that losses fall
+            progress.best, progress.best_step, self.best = score, progress.step, _copy(job.model)
         progress.finished = progress.step >= progress.total_steps or progress.waited >= self.settings.patience
         job.model.load_state_dict(current)
 
