@@ -112,7 +112,7 @@ def main() -> None:
         base = np.mean(row[f"{row['baseline']} {row['primary']}"])
         counts = ", ".join(f"{row['outcome'].count(o)} × {o}" for o in dict.fromkeys(row["outcome"]))
         minutes = np.mean([s for s in row["wall_seconds"] if s] or [np.nan]) / 60
-        spread = f"{values.mean():.3f} ± {values.std(ddof=1) if len(values) > 1 else 0:.3f}"
+        spread = f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else "")
         cells = [name, row["primary"], len(values), spread, f"{row['baseline']} {base:.3f}", counts, f"{minutes:.1f}"]
         print(f"| {' | '.join(map(str, cells))} |")
 
