@@ -8,6 +8,7 @@ import pytest
 
 import anlage
 from anlage.errors import AnlageError
+from anlage.summary import labels
 
 FAST = {"epochs": 3, "baseline_budget": "2s", "resamples": 50, "say": lambda line: None}
 
@@ -198,3 +199,12 @@ def test_what_is_asked_for_must_exist(tmp_path: Path) -> None:
     ]:
         with pytest.raises(AnlageError, match=message):
             anlage.fit(frame, out=tmp_path / "run", **({"drop": "size"} | FAST | options))  # type: ignore[arg-type]
+
+
+def test_the_report_of_a_regression_names_its_columns(tmp_path: Path) -> None:
+    run = anlage.fit(
+        proteins(80).set_index("id"), target="size", drop="place", encoder="cnn-tiny", out=tmp_path, **FAST
+    )
+    (task,) = run.preparation.tasks
+    assert labels(task) == ["size"]
+    assert not hasattr(task, "labels") and "Predicted over true value" in run.report_path.read_text()

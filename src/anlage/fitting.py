@@ -74,7 +74,6 @@ class Trained:
     """[rows] "valid" or "test" """
     values: dict[str, np.ndarray]
     """For each target [rows, k]."""
-    truth: dict[str, np.ndarray]
     baselines: dict[str, list[Baseline]]
 
 
@@ -163,7 +162,7 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
     if not keep.any():
         raise AnlageError(f"{', '.join(plan.samples.sources)}: no row has both an input and a target")
     kept = np.flatnonzero(keep)
-    labels = [group[kept] for group in plan.preparation.groups(CheckedTable(plan.checked.frames, keep, [], []))]
+    labels = [group[kept] for group in plan.preparation.groups(plan.checked)]
     column = settings.split.group
     if column:
         labels.append(group_codes(plan.samples, column)[kept])
@@ -184,11 +183,10 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
         folds.append(assign.with_validation(everything, settings.split, groups, strata, settings.seed))
     else:
         folds = [assign.assign(used, settings.split, groups, strata, settings.seed)]
-    for one in folds[:1]:
-        counts = ", ".join(f"{count} {part}" for part, count in one.counts.items())
-        say(f"split: {counts} ({one.how})")
-        for note in one.notes:
-            say(note)
+    counts = ", ".join(f"{count} {part}" for part, count in folds[0].counts.items())
+    say(f"split: {counts} ({folds[0].how})")
+    for note in folds[0].notes:
+        say(note)
     whole = []
     for one in folds:
         part = np.full(len(frame), "none", dtype=object)
@@ -247,9 +245,8 @@ def train_fold(
     judged = here["valid"] if settings.evaluation.no_test else rest
     part = np.where(judged < counts["train"] + counts["valid"], "valid", "test")
     values = predict(model, fresh.tasks, table, judged)
-    truth = {task.target: table.targets[task.target][judged] for task in fresh.tasks}
     baselines = baselines_of(fresh, frames, table.targets, here, judged, settings, say)
-    return Trained(fresh, model, choice, progress, rows[judged], part, values, truth, baselines)
+    return Trained(fresh, model, choice, progress, rows[judged], part, values, baselines)
 
 
 def baselines_of(
@@ -297,13 +294,15 @@ def join_folds(trained: Sequence[Trained], plan: Plan, target: str) -> Judged:
     tasks_ = [next(t for t in one.preparation.tasks if t.target == target) for one in trained]
     whole = copy.deepcopy(tasks_[0])
     named = [list(getattr(task, "labels", [])) for task in tasks_]
-    whole.labels = list(dict.fromkeys(label for labels in named for label in labels))  # type: ignore[attr-defined]
+    union = list(dict.fromkeys(label for labels in named for label in labels))
+    if union:  # a task without labels (regression) has nothing to join
+        whole.labels = union  # type: ignore[attr-defined]
 
     def spread(values: np.ndarray, labels: list[str]) -> np.ndarray:
-        if labels == whole.labels:  # type: ignore[attr-defined]
+        if labels == union:
             return values
-        wide = np.zeros((len(values), len(whole.labels)))  # type: ignore[attr-defined]
-        wide[:, [whole.labels.index(label) for label in labels]] = values  # type: ignore[attr-defined]
+        wide = np.zeros((len(values), len(union)))
+        wide[:, [union.index(label) for label in labels]] = values
         return wide
 
     folds = list(zip(trained, named, strict=True))

@@ -129,10 +129,14 @@ class Loop:
             self.job.train, self.sizes, self.settings.batch_tokens, self.settings.batch_samples, self.job.seed, number
         )
 
+    @property
+    def usually_every(self) -> int:
+        """Steps between validations in a fit of more than ten of them."""
+        return max(self.epoch_steps, VALIDATION_STEPS)
+
     def validation_is_due(self) -> bool:
         """After each epoch, at least ten times in all and where possible VALIDATION_STEPS apart, and at the end."""
-        tenth = max(1, self.progress.total_steps // 10)
-        every = min(tenth, max(self.epoch_steps, VALIDATION_STEPS))
+        every = min(max(1, self.progress.total_steps // 10), self.usually_every)
         left = self.progress.total_steps - self.progress.step
         return left <= 0 or (self.progress.step % every == 0 and left > every // 2)
 
@@ -251,8 +255,10 @@ class Loop:
         each = float(np.mean(self.step_seconds[TIMED.start : TIMED.stop]))
         tick = time.monotonic()
         validation_scores(self.job.model, self.job.tasks, self.job.table, self.job.valid, self.job.metric)
-        validations = 10 * (time.monotonic() - tick)
-        possible = progress.step + int(max(0.0, budget - validations - sum(self.step_seconds)) / each)
+        once = time.monotonic() - tick
+        left = budget - sum(self.step_seconds) - once
+        most = (left - 10 * once) / each, left / (each + once / self.usually_every)  # ten validations, or more
+        possible = progress.step + int(max(0.0, min(most)))
         if possible < progress.total_steps:
             self.job.say(f"budget {self.settings.budget}: {possible} steps of the planned {progress.total_steps}")
         progress.total_steps = max(progress.step + 1, min(progress.total_steps, possible))

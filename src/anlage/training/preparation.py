@@ -59,7 +59,7 @@ class Preparation:
         return CheckedTable(frames, present, problems, notes)
 
     def groups(self, checked: CheckedTable) -> list[np.ndarray]:
-        """Near-duplicate groups of each input but records that stand beside other inputs (they alone say little)."""
+        """Near-duplicate groups of each input, [rows] each."""
         return [item.modality.groups(checked.frames[item.name]) for item in self.inputs]
 
     def fit(self, frames: dict[str, pd.DataFrame], targets: pd.DataFrame) -> None:
