@@ -4,59 +4,51 @@
 
 Real proteins (DeepLoc 1.0, training part, a random sample), truncated at 1,022 residues; AdamW on both sides; same
 width, layers, heads, feed-forward width, dropout and precision. The peer trains on padded batches of 16, once in
-shuffled order and once sorted by length; anlage trains on packed batches of up to 16,384 tokens, cut by length.
+shuffled order and once sorted by length, in a plain loop; anlage's side is the loop that ``fit`` runs, with the
+batches that it makes (packed, of up to ``batch_tokens``) and all that it does in a step.
 Prints the median seconds of an epoch, the ratios, parameter counts and versions.
 """
 
 import argparse
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 import transformers
 from torch import Tensor, nn
 
+from anlage.choosing import build_model
 from anlage.encoders import lookup
 from anlage.encoders.transformer_settings import TransformerSettings
-from anlage.shapes import TokensShape
-from anlage.types import Tokens
+from anlage.modalities.inputs import Input
+from anlage.modalities.protein.modality import Protein
+from anlage.tasks.classification import Classification
+from anlage.training.loop import Job, Loop
+from anlage.training.preparation import Preparation
+from anlage.training.settings import TrainingSettings
 
-LONGEST, CLASSES, PEER_BATCH, TOKEN_BUDGET = 1_022, 10, 16, 16_384
+LONGEST, CLASSES, PEER_BATCH = 1_022, 10, 16
 RESIDUES = "LAGVSERTIDPKQNFYMHWCXBUZO"
 PADDING, MASK, VOCABULARY = 25, 26, 27
 
 
-def read(path: str, rows: int, seed: int) -> tuple[list[Tensor], Tensor]:
-    """Ids of a random sample of training sequences, and made-up classes (speed does not depend on them)."""
+def read(path: str, rows: int, seed: int) -> pd.DataFrame:
+    """A random sample of training sequences, and made-up classes (speed does not depend on them)."""
     table = pd.read_csv(path)
     sample = table[table["split"] == "train"].sample(rows, random_state=seed)
-    code = {letter: i for i, letter in enumerate(RESIDUES)}
-    ids = [torch.tensor([code.get(letter, 20) for letter in text[:LONGEST]]) for text in sample["sequence"]]
-    return ids, torch.arange(rows) % CLASSES
+    classes = [f"class {i % CLASSES}" for i in range(rows)]
+    return pd.DataFrame({"sequence": sample["sequence"].str[:LONGEST].to_numpy(), "class": classes})
 
 
 def padded_batches(ids: list[Tensor], order: np.ndarray) -> list[np.ndarray]:
     return [order[i : i + PEER_BATCH] for i in range(0, len(order), PEER_BATCH)]
-
-
-def budget_batches(ids: list[Tensor], generator: np.random.Generator) -> list[np.ndarray]:
-    """Cut by length into batches of at most TOKEN_BUDGET tokens, then shuffled."""
-    order = np.argsort([len(i) for i in ids], kind="stable")
-    batches, batch, size = [], [], 0
-    for i in order:
-        if batch and size + len(ids[i]) > TOKEN_BUDGET:
-            batches.append(np.array(batch))
-            batch, size = [], 0
-        batch.append(i)
-        size += len(ids[i])
-    batches.append(np.array(batch))
-    generator.shuffle(batches)
-    return batches
 
 
 def peer_model(settings: TransformerSettings) -> nn.Module:
@@ -79,17 +71,28 @@ def peer_model(settings: TransformerSettings) -> nn.Module:
     return transformers.EsmForSequenceClassification(config)
 
 
-class Classifier(nn.Module):
-    """anlage's encoder and one linear layer."""
+def own_loop(frame: pd.DataFrame, settings: TransformerSettings, training: TrainingSettings) -> Loop:
+    """The training loop of ``fit`` on these sequences."""
+    preparation = Preparation([Input("sequence", Protein(max_length=LONGEST), ["sequence"])],
+                              [Classification("class", ["class"])])  # fmt: skip
+    checked = preparation.check(frame)
+    preparation.fit(checked.frames, frame)
+    table = preparation.table(checked.frames, frame)
+    model = build_model(preparation, {"sequence": settings})
+    task = preparation.tasks[0]
+    rows = np.arange(len(frame))
+    job = Job(model, preparation.tasks, {}, table, rows, rows, training,
+              {task.target: next(iter(task.metrics.values()))}, 0, Path(tempfile.mkdtemp()), "", print)  # fmt: skip
+    return Loop(job)
 
-    def __init__(self, settings: TransformerSettings):
-        super().__init__()
-        shape = TokensShape(vocabulary=VOCABULARY, mask_id=MASK, max_tokens=LONGEST)
-        self.encoder = lookup.build(settings, shape)
-        self.head = nn.Linear(settings.width, CLASSES)
 
-    def forward(self, layout: Tokens) -> Tensor:
-        return self.head(self.encoder(layout).pooled)
+def own_epoch(loop: Loop, number: int) -> float:
+    """Seconds of one epoch of it."""
+    start = time.perf_counter()
+    for rows in loop.plan(number):
+        loop.step(rows)
+        loop.progress.step += 1
+    return time.perf_counter() - start
 
 
 def epoch(model: nn.Module, optimiser: torch.optim.Optimizer, losses: Callable, batches: list, bf16: bool) -> float:
@@ -110,49 +113,50 @@ def main() -> None:
     parser.add_argument("--encoder", default="transformer-small")
     parser.add_argument("--sequences", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tokens", type=int, help="tokens in a batch of anlage (default: that of fit)")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast on both sides")
     args = parser.parse_args()
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
     settings = lookup.parse(args.encoder)
     assert isinstance(settings, TransformerSettings), "compare a transformer with a transformer"
-    ids, classes = read(args.data, args.sequences, seed=0)
-    peer, own = peer_model(settings).train(), Classifier(settings).train()
+    frame = read(args.data, args.sequences, seed=0)
+    code = {letter: i for i, letter in enumerate(RESIDUES)}
+    ids = [torch.tensor([code.get(letter, 20) for letter in text]) for text in frame["sequence"]]
+    classes = torch.arange(len(frame)) % CLASSES
+    peer = peer_model(settings).train()
+    precision = "bf16-mixed" if args.bf16 else "32-true"
+    training = TrainingSettings(epochs=100, learning_rate=1e-4, precision=precision, device="cpu")
+    if args.tokens:
+        training = replace(training, batch_tokens=args.tokens)
+    own = own_loop(frame, settings, training)
 
     def peer_loss(batch: np.ndarray) -> Tensor:
         rows = nn.utils.rnn.pad_sequence([ids[i] for i in batch], batch_first=True, padding_value=PADDING)
         return peer(input_ids=rows, attention_mask=(rows != PADDING).long(), labels=classes[batch]).loss
 
-    def own_loss(batch: np.ndarray) -> Tensor:
-        lengths = torch.tensor([len(ids[i]) for i in batch])
-        flat = torch.cat([ids[i] for i in batch])
-        layout = Tokens(flat, lengths, torch.zeros(len(flat), 2, dtype=torch.long))
-        return F.cross_entropy(own(layout).float(), classes[batch])
-
     by_length = np.argsort([len(i) for i in ids], kind="stable")
-    peer_step, own_step = (torch.optim.AdamW(m.parameters(), lr=1e-4) for m in (peer, own))
-    sides = {
-        "peer, shuffled": lambda: (peer, peer_step, peer_loss, padded_batches(ids, generator.permutation(len(ids)))),
-        "peer, sorted": lambda: (peer, peer_step, peer_loss, padded_batches(ids, by_length)),
-        "anlage": lambda: (own, own_step, own_loss, budget_batches(ids, generator)),
-    }
-    for name in ("peer, sorted", "anlage"):
-        *model, batches = sides[name]()
-        epoch(*model, batches[:1], args.bf16)
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(args.repeats):
-        for name, side in sides.items():
-            seconds[name].append(epoch(*side(), args.bf16))
+    optimiser = torch.optim.AdamW(peer.parameters(), lr=1e-4)
+
+    def peer_epoch(order: np.ndarray) -> float:
+        return epoch(peer, optimiser, peer_loss, padded_batches(ids, order), args.bf16)
+
+    peer_epoch(by_length[:PEER_BATCH])
+    own.step(own.plan(0)[0])
+    seconds: dict[str, list[float]] = {"peer, shuffled": [], "peer, sorted": [], "anlage": []}
+    for repeat in range(args.repeats):
+        seconds["peer, shuffled"].append(peer_epoch(generator.permutation(len(ids))))
+        seconds["peer, sorted"].append(peer_epoch(by_length))
+        seconds["anlage"].append(own_epoch(own, repeat))
 
     tokens = sum(len(i) for i in ids)
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, python {platform.python_version()}")
     print(f"{torch.get_num_threads()} threads, {'bf16' if args.bf16 else 'fp32'}, {args.encoder}: {settings}")
-    print(f"{len(ids)} sequences, {tokens} residues, {args.repeats} interleaved repeats")
-    backbone = sum(p.numel() for p in peer.esm.encoder.parameters())
-    blocks = sum(p.numel() for p in own.encoder.layers.parameters())
-    print(f"parameters of the blocks: peer {backbone:,}, anlage {blocks:,}")
-    totals = [sum(p.numel() for p in m.parameters()) for m in (peer, own)]
-    print(f"parameters in all:        peer {totals[0]:,}, anlage {totals[1]:,}")
+    print(
+        f"{len(ids)} sequences, {tokens} residues, {args.repeats} interleaved repeats, {training.batch_tokens} a batch"
+    )
+    totals = [sum(p.numel() for p in m.parameters()) for m in (peer, own.job.model)]
+    print(f"parameters: peer {totals[0]:,}, anlage {totals[1]:,}")
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, value in medians.items():
         runs = ", ".join(f"{s:.2f}" for s in seconds[name])

@@ -90,7 +90,10 @@ def fit(
     preparation = last.preparation.to_json()
     for item, fitted in zip(preparation["inputs"], last.preparation.inputs, strict=True):
         item["shape"] = shape_to_json(fitted.modality.shape)
-        item["encoder"] = encoders.to_json(last.encoders[item["name"]])
+        chosen = last.encoders[item["name"]]
+        item["encoder"] = encoders.to_json(chosen.settings)
+        if chosen.foundation is not None:
+            item["pretrained"] = {"source": chosen.foundation.source, "sha256": chosen.foundation.digest}
     contents = Contents(
         settings=to_dict(settings),
         inputs=preparation["inputs"],

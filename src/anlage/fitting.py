@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from anlage.choosing import build_model, choose_encoders, choose_tasks, columns_of, describe
+from anlage.choosing import Choice, build_chosen, choose_encoders, choose_tasks, columns_of, describe
 from anlage.encoders import lookup as encoders
-from anlage.encoders.settings import EncoderSettings
 from anlage.errors import AnlageError, Problem
 from anlage.evaluation.baselines import Baseline, fit_baselines
 from anlage.evaluation.evaluate import primary_metric
@@ -67,7 +66,7 @@ class Trained:
 
     preparation: Preparation
     model: Model
-    encoders: dict[str, EncoderSettings]
+    encoders: dict[str, Choice]
     progress: Progress
     rows: np.ndarray
     part: np.ndarray
@@ -226,11 +225,15 @@ def train_fold(
     table = fresh.table(frames, targets)
     choice = choose_encoders(fresh, settings.model.encoder, own_encoder)
     torch.manual_seed(settings.seed)
-    model = build_model(fresh, choice)
+    model = build_chosen(fresh, choice)
     for name, chosen in choice.items():
         size = sum(p.numel() for p in model.encoder(name).parameters())
-        say(f"encoder of {name}: {describe(chosen)}, {size:,} parameters")
-    described = {name: encoders.to_json(chosen) for name, chosen in choice.items()}
+        before = f", pretrained: {chosen.foundation.source}" if chosen.foundation else ""
+        say(f"encoder of {name}: {describe(chosen.settings)}, {size:,} parameters{before}")
+    described = {
+        name: [encoders.to_json(chosen.settings), chosen.foundation and chosen.foundation.digest]
+        for name, chosen in choice.items()
+    }
     fingerprint = hashlib.sha256(
         json.dumps([asdict(settings), plan.data_hash, folds.hash, list(folds.ids), described], default=str).encode()
     ).hexdigest()

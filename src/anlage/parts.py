@@ -5,14 +5,15 @@ Everything here is numpy; torch is imported when the first layout is taken, so t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from anlage.types import Columns, Grid, Layout, Tokens
+    from anlage.types import Columns, Grid, Layout, Tokens, Vectors
 
 
 class Parts(Protocol):
@@ -27,6 +28,9 @@ class Parts(Protocol):
     def take(self, which: np.ndarray) -> Layout:
         """The layout of the parts numbered by ``which``, in that order."""
 
+    def digests(self) -> np.ndarray:
+        """[parts 16] uint8 hashes of what an encoder sees of each part: what it makes of them is kept under these."""
+
 
 @dataclass
 class Prepared:
@@ -34,6 +38,12 @@ class Prepared:
 
     parts: Parts
     index: np.ndarray
+
+
+def digests_of(pieces: Iterable[bytes]) -> np.ndarray:
+    """[pieces 16] uint8: BLAKE2b of each."""
+    joined = b"".join(blake2b(piece, digest_size=16).digest() for piece in pieces)
+    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, 16)
 
 
 @dataclass
@@ -65,6 +75,10 @@ class TokenParts:
             spans=torch.from_numpy(self.spans[flat].astype(np.int64)),
         )
 
+    def digests(self) -> np.ndarray:
+        ids = np.ascontiguousarray(self.ids, dtype=np.int32)
+        return digests_of(ids[a:b].tobytes() for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True))
+
 
 @dataclass
 class GridParts:
@@ -87,6 +101,9 @@ class GridParts:
         from anlage.types import Grid
 
         return Grid(pixels=torch.from_numpy(self.scale(self.pixels[which])))
+
+    def digests(self) -> np.ndarray:
+        return digests_of(self.scale(self.pixels[i : i + 1]).tobytes() for i in range(len(self)))
 
 
 @dataclass
@@ -112,3 +129,31 @@ class ColumnParts:
             numbers=torch.from_numpy(self.numbers[which].astype(np.float32)),
             categories=torch.from_numpy(self.categories[which].astype(np.int64)),
         )
+
+    def digests(self) -> np.ndarray:
+        rows = zip(self.numbers.astype(np.float32), self.categories.astype(np.int64), strict=True)
+        return digests_of(numbers.tobytes() + categories.tobytes() for numbers, categories in rows)
+
+
+@dataclass
+class VectorParts:
+    """What an encoder made of the parts of an input: [parts width] float32, in memory or mapped from a file."""
+
+    vectors: np.ndarray
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.ones(len(self.vectors), dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def take(self, which: np.ndarray) -> Vectors:
+        import torch
+
+        from anlage.types import Vectors
+
+        return Vectors(pooled=torch.from_numpy(np.asarray(self.vectors[which], dtype=np.float32)))
+
+    def digests(self) -> np.ndarray:
+        return digests_of(np.asarray(row, dtype=np.float32).tobytes() for row in self.vectors)

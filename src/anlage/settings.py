@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from anlage.adaptation.settings import AdaptationSettings
 from anlage.errors import require
 from anlage.evaluation.settings import EvaluationSettings
 from anlage.samples.settings import DataSettings
@@ -26,6 +27,7 @@ class FitSettings:
     data: DataSettings = field(default_factory=DataSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     seed: int = 0

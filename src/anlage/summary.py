@@ -65,7 +65,7 @@ def report_view(
     inputs = []
     for item in plan.roles.inputs:
         parameters = sum(p.numel() for p in last.model.encoder(item.name).parameters())
-        encoder = describe(last.encoders[item.name])
+        encoder = describe(last.encoders[item.name].settings)
         inputs.append(InputView(item.name, item.modality.name, plan.evidence[item.name], encoder, parameters))
     part = "test" if "test" in rows["parts"] else "valid"
     chosen = rows["parts"][part]

@@ -75,17 +75,30 @@ class Columns(Layout):
 
 
 @dataclass
+class Vectors(Layout):
+    """Parts that an encoder has read already: their pooled vectors (a frozen encoder runs once for each part)."""
+
+    name: ClassVar[str] = "Vectors"
+    pooled: Float[Tensor, "parts width"]
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+
+@dataclass
 class Batch:
     """Samples on their way through a model.
 
     ``index[input][i]`` is the part of ``parts[input]`` that sample i has, or -1 where it is missing.
     ``targets`` are absent at prediction. ``rows`` are the positions of the samples in the prepared table.
+    ``asked``: the elements for which alone heads need an answer (masked tokens); None = all.
     """
 
     parts: dict[str, Layout]
     index: dict[str, Int[Tensor, " samples"]]
     rows: Int[Tensor, " samples"]
     targets: dict[str, Tensor] = field(default_factory=dict)
+    asked: Int[Tensor, " asked"] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -97,6 +110,7 @@ class Batch:
             index={k: v.to(device) for k, v in self.index.items()},
             rows=self.rows.to(device),
             targets={k: v.to(device) for k, v in self.targets.items()},
+            asked=None if self.asked is None else self.asked.to(device),
         )
 
 
@@ -107,6 +121,7 @@ class Encoded:
     ``elements`` are the vectors of all elements, part after part; ``lengths`` says how many each part has; for grids
     ``space`` gives their arrangement (height, width). ``spans`` lead from an element back to the source.
     ``levels`` (a feature pyramid) and ``pairs`` (a matrix for each part) are there only where a head asks for them.
+    ``asked`` is the batch's: a head on elements answers for these alone.
     """
 
     pooled: Float[Tensor, "parts width"]
@@ -116,6 +131,7 @@ class Encoded:
     spans: Int[Tensor, "elements 2"] | None = None
     levels: list[Tensor] | None = None
     pairs: list[Tensor] | None = None
+    asked: Int[Tensor, " asked"] | None = None
 
 
 @dataclass

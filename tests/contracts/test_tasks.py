@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from anlage.draws import Draws
 from anlage.errors import AnlageError
 from anlage.tasks import lookup
 from anlage.tasks.protocol import Task
@@ -159,7 +160,7 @@ class TestTask:
         task, frame = fitted(name, key)
         target = torch.from_numpy(task.encode(frame))
         batch = Batch(parts={}, index={}, rows=torch.arange(len(frame)), targets={"t": target})
-        views = list(task.views(batch, torch.Generator()))
+        views = list(task.views(batch, Draws(0, 0)))
         assert len(views) >= 1 and all(len(v) == len(t) for v, t in views)
 
     def test_learns_from_the_rows_given_alone(self, name, key):

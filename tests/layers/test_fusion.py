@@ -14,7 +14,10 @@ def test_one_input_passes_through_with_its_elements():
     assert fused.elements is parts.elements and fused.spans is parts.spans and fused.lengths is parts.lengths
     repeated = fusion({"sequence": (parts, torch.tensor([1, 0, 1]))})
     assert torch.equal(repeated.pooled, parts.pooled[[1, 0, 1]])
-    assert repeated.elements is None
+    assert torch.equal(repeated.elements, parts.elements[[2, 3, 4, 0, 1, 2, 3, 4]])
+    assert repeated.lengths.tolist() == [3, 2, 3] and len(repeated.spans) == 8
+    partly = fusion({"sequence": (parts, torch.tensor([-1, 1]))})
+    assert partly.lengths.tolist() == [0, 3] and torch.equal(partly.elements, parts.elements[2:])
 
 
 def test_missing_inputs_become_learned_vectors():

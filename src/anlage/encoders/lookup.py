@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
@@ -59,6 +59,13 @@ def parse(text: str, custom: Mapping[str, type] | None = None) -> EncoderSetting
     settings = families()[known[preset]]
     given = {option: _value(settings, preset, option, word) for option, word in words.items()}
     return settings(**{**settings.sizes[size], **settings.presets[preset], **given})
+
+
+def with_options(settings: EncoderSettings, rest: str) -> EncoderSettings:
+    """``settings`` with "option=value,..." put over them."""
+    words = _options(rest, rest)
+    called = _called(settings)
+    return replace(settings, **{option: _value(type(settings), called, option, word) for option, word in words.items()})
 
 
 def from_class(cls: type) -> CustomSettings:

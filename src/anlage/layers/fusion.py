@@ -26,8 +26,8 @@ class Fusion(nn.Module):
         )
 
     def forward(self, encoded: dict[str, tuple[Encoded, Int[Tensor, " samples"]]]) -> Encoded:
-        """One pooled row for each sample. With a single input whose parts are the samples, in order, the elements,
-        lengths, spans and space pass through unchanged."""
+        """One pooled row for each sample. With a single input its elements, lengths, spans and space go with it, those
+        of a repeated part once for each sample (levels and pairs only where the parts are the samples, in order)."""
         columns = []
         for name, missing in zip(self.inputs, self.missing, strict=True):
             parts, index = encoded[name]
@@ -37,6 +37,21 @@ class Fusion(nn.Module):
         if len(self.inputs) > 1:
             return Encoded(pooled=pooled)
         parts, index = encoded[self.inputs[0]]
-        if not torch.equal(index, torch.arange(len(parts.pooled), device=index.device)):
-            return Encoded(pooled=pooled)
-        return Encoded(pooled, parts.elements, parts.lengths, parts.space, parts.spans, parts.levels, parts.pairs)
+        if torch.equal(index, torch.arange(len(parts.pooled), device=index.device)):
+            return Encoded(pooled, parts.elements, parts.lengths, parts.space, parts.spans, parts.levels, parts.pairs)
+        return _repeated(pooled, parts, index)
+
+
+def _repeated(pooled: Tensor, parts: Encoded, index: Int[Tensor, " samples"]) -> Encoded:
+    """The elements of each sample's part, once for every sample that has it; none where it is missing."""
+    if parts.elements is None or parts.lengths is None:
+        return Encoded(pooled)
+    starts = torch.cumsum(parts.lengths, 0) - parts.lengths
+    present = index.clamp(min=0)
+    lengths = torch.where(index < 0, 0, parts.lengths[present])
+    before = torch.cumsum(lengths, 0) - lengths
+    where = torch.repeat_interleave(starts[present] - before, lengths) + torch.arange(
+        int(lengths.sum()), device=index.device
+    )
+    spans = None if parts.spans is None else parts.spans[where]
+    return Encoded(pooled, parts.elements[where], lengths, parts.space, spans)

@@ -38,6 +38,15 @@ def segment_mean(values: Float[Tensor, "tokens width"], lengths: Int[Tensor, " p
     return sums / lengths[:, None]
 
 
+def source_mean(values: Float[Tensor, "tokens width"], layout: Tokens) -> Float[Tensor, "parts width"]:
+    """Mean over the tokens that stand for something in the source (residues), not over added start and end tokens.
+    What published protein models call the embedding of a sequence."""
+    real = (layout.spans[:, 1] > layout.spans[:, 0]).to(values.dtype)
+    part = part_of_token(layout.lengths)
+    sums = values.new_zeros(len(layout), values.shape[1]).index_add(0, part, values * real[:, None])
+    return sums / real.new_zeros(len(layout)).index_add(0, part, real).clamp(min=1)[:, None]
+
+
 def segment_max(values: Float[Tensor, "tokens width"], lengths: Int[Tensor, " parts"]) -> Float[Tensor, "parts width"]:
     """Maximum over the tokens of each part."""
     return torch.segment_reduce(values, "max", lengths=lengths, axis=0)
@@ -58,6 +67,7 @@ class Pooling(nn.Module):
     """One vector for each part.
 
     attention: softmax-weighted means (heads look for different things), beside the mean and the maximum.
+    mean: over the tokens that stand for something in the source.
     aligned: for variants of one sequence. Every position's vector through one small projection, all positions side by
     side, plus an effect learned for each token at each position (the additive model of a mutational scan, which the
     head then bends: global epistasis, Otwinowski et al. 2018, doi:10.1073/pnas.1804015115). What all variants share
@@ -86,6 +96,16 @@ class Pooling(nn.Module):
             self.register_buffer("shared", torch.zeros(self.positions * ALIGNED_CHANNELS))
             self.register_buffer("shared_effect", torch.zeros(width))
 
+    def start_as_mean(self) -> None:
+        """Make fresh attention pooling give the plain mean over a part's tokens: so a pretrained encoder's vectors are
+        what it learned, until the pooling learns to do better."""
+        if self.kind == "attention":
+            width = self.mix.out_features
+            with torch.no_grad():
+                self.mix.weight.zero_()
+                self.mix.weight[:, width : 2 * width] = torch.eye(width)
+                self.mix.bias.zero_()
+
     def forward(self, values: Float[Tensor, "tokens width"], layout: Tokens) -> Float[Tensor, "parts width"]:
         """``values``: a vector for each token of ``layout``."""
         with torch.autocast(values.device.type, enabled=False):  # differences of variants vanish in 16 bits
@@ -95,7 +115,7 @@ class Pooling(nn.Module):
         lengths = layout.lengths
         match self.kind:
             case "mean":
-                pooled = segment_mean(values, lengths)
+                pooled = source_mean(values, layout)
             case "max":
                 pooled = segment_max(values, lengths)
             case "aligned":

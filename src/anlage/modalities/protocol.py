@@ -96,6 +96,15 @@ class Modality(ABC):
         """A random variation of a training batch that leaves the target true. Default: none."""
         return layout
 
+    def tokens(self) -> tuple[str, ...]:
+        """The vocabulary, token id → text, where the layout is Tokens."""
+        return ()
+
+    def adopt(self, pretrained: "Modality") -> None:
+        """After ``fit``: take over what an encoder relies on that was trained with ``pretrained`` (fitted, of the same
+        name). Default: all that it learned. Where the layout does not depend on what was learned: nothing."""
+        self.state = pretrained.state
+
     @property
     @abstractmethod
     def state(self) -> dict[str, Any]:

@@ -57,10 +57,9 @@ class SequenceModality(Modality):
         """The whole alphabet, in the order of the token ids."""
         return cls.core + cls.extra
 
-    @classmethod
-    def tokens(cls) -> tuple[str, ...]:
+    def tokens(self) -> tuple[str, ...]:
         """The vocabulary: token id → text."""
-        return (*SPECIAL, *cls.letters())
+        return (*SPECIAL, *self.letters())
 
     # Recognition
 
@@ -164,6 +163,9 @@ class SequenceModality(Modality):
             if median_distance(texts, self.letters(), counts) < _NEAR:
                 self._positions = np.flatnonzero((counts > 0) & (counts < len(texts)))
         return self
+
+    def adopt(self, pretrained: Modality) -> None:
+        """Nothing: token ids follow from the alphabet, and what is learned serves pooling and the baselines."""
 
     @property
     def state(self) -> dict[str, Any]:

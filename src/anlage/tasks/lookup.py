@@ -10,6 +10,7 @@ import pandas as pd
 
 import anlage.tasks
 from anlage.errors import AnlageError
+from anlage.tasks.objective import Objective
 from anlage.tasks.protocol import Task
 
 
@@ -27,16 +28,28 @@ def _tasks() -> dict[str, type[Task]]:
 
 
 def names() -> list[str]:
-    """The names of all tasks."""
-    return list(_tasks())
+    """The names of all tasks that read targets."""
+    return [name for name, cls in _tasks().items() if not issubclass(cls, Objective)]
+
+
+def objectives() -> list[str]:
+    """The names of all objectives: tasks that make their own target."""
+    return [name for name, cls in _tasks().items() if issubclass(cls, Objective)]
 
 
 def get(name: str) -> type[Task]:
     """The task of that name; AnlageError where there is none."""
-    try:
-        return _tasks()[name]
-    except KeyError:
-        raise AnlageError(f"there is no task {name!r}; tasks: {', '.join(names())}") from None
+    if name not in names():
+        hint = ": it is an objective, for `anlage pretrain`" if name in objectives() else ""
+        raise AnlageError(f"there is no task {name!r}{hint}; tasks: {', '.join(names())}")
+    return _tasks()[name]
+
+
+def objective(name: str) -> type[Objective]:
+    """The objective of that name; AnlageError where there is none."""
+    if name not in objectives():
+        raise AnlageError(f"there is no objective {name!r}; objectives: {', '.join(objectives())}")
+    return _tasks()[name]  # type: ignore[return-value]
 
 
 def recognise(frame: pd.DataFrame, override: str | None = None) -> tuple[type[Task], str]:
@@ -62,6 +75,9 @@ def recognise(frame: pd.DataFrame, override: str | None = None) -> tuple[type[Ta
 
 def from_json(data: dict[str, Any]) -> Task:
     """The fitted task that ``to_json`` wrote."""
-    task = get(data["task"])(data["target"], list(data["columns"]))
+    known = _tasks()
+    if data["task"] not in known:
+        raise AnlageError(f"this bundle has the task {data['task']!r}, unknown to this version: upgrade anlage")
+    task = known[data["task"]](data["target"], list(data["columns"]))
     task.state = data["state"]
     return task

@@ -1,7 +1,7 @@
 """The protocol of a task: the target that it reads, its head, loss, decoding and metrics. One task = one short file.
 
 A task is a module in ``tasks/`` that defines one subclass of :class:`Task`; it is found by its file name. A
-self-supervised objective is a task whose ``views`` make the target from the batch.
+self-supervised objective (:class:`anlage.tasks.objective.Objective`) is a task whose ``views`` make the target.
 """
 
 from abc import ABC, abstractmethod
@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
+from anlage.draws import Draws
 from anlage.errors import Problem
 from anlage.metrics.metric import Metric
 from anlage.types import Batch
@@ -65,8 +65,9 @@ class Task(ABC):
     def head(self, width: int) -> nn.Module:
         """A module from :class:`Encoded` (one pooled row for each sample) to the raw output."""
 
-    def views(self, batch: Batch, generator: torch.Generator) -> Iterator[tuple[Batch, Tensor]]:
-        """The (batch, target) pairs to learn from. Supervised tasks: the batch as it is."""
+    def views(self, batch: Batch, draws: Draws) -> Iterator[tuple[Batch, Tensor]]:
+        """The (batch, target) pairs to learn from. Supervised tasks: the batch as it is. What an objective hides or
+        changes follows from ``draws``."""
         yield batch, batch.targets[self.target]
 
     @abstractmethod

@@ -11,7 +11,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from anlage.draws import Draws
 from anlage.errors import AnlageError
 from anlage.metrics.metric import Metric
 from anlage.modalities.protocol import Modality
@@ -30,6 +31,7 @@ from anlage.training.log import Log
 from anlage.training.predict import out_of_memory, predict
 from anlage.training.schedule import optimiser, rate, seconds
 from anlage.training.settings import TrainingSettings
+from anlage.types import Vectors
 
 TIMED = range(2, 12)  # steps that are timed before a budget becomes a number of steps; earlier ones warm up
 USUAL_EPOCHS, FEWEST_STEPS = 20, 1000
@@ -58,6 +60,8 @@ class Job:
     say: Callable[[str], None]
     interactive: bool = False
     """Show a progress bar instead of a line for each validation."""
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """A part of the learning rate for parameters by name; 1 where none is given."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -76,7 +80,7 @@ class Loop:
         self.job, self.settings = job, job.settings
         self.sizes = job.table.sizes()
         self.fabric = _fabric(job.settings)
-        optimizer = optimiser(job.model, job.settings.learning_rate, job.settings.weight_decay)
+        optimizer = optimiser(job.model, job.settings.learning_rate, job.settings.weight_decay, job.factors)
         self.model, self.optimizer = self.fabric.setup(job.model, optimizer)
         self.progress = Progress()
         self.batches = self.plan(0)
@@ -145,7 +149,7 @@ class Loop:
         progress, settings = self.progress, self.settings
         factor = progress.rate * rate(progress.step, progress.total_steps, settings.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * factor
+            group["lr"] = settings.learning_rate * factor * group["factor"]
         buffers = {name: buffer.clone() for name, buffer in self.job.model.named_buffers()}
         while True:
             try:
@@ -205,14 +209,17 @@ class Loop:
         key = np.random.SeedSequence([self.job.seed, self.progress.step, piece]).generate_state(1)[0]
         torch.manual_seed(int(key))
         generator = torch.Generator().manual_seed(int(key))
+        draws = Draws(self.job.seed, self.progress.step)
         batch = self.job.table.batch(rows)
         if self.settings.augment:
             for name, modality in self.job.modalities.items():
+                if isinstance(batch.parts[name], Vectors):
+                    continue
                 batch.parts[name] = modality.augment(batch.parts[name], generator)
         result: dict[int, tuple[Tensor, Tensor]] = {}
         shared: dict[int, dict[str, Tensor]] = {}  # tasks that leave the batch as it is share one forward pass
         for task in self.job.tasks:
-            for view, target in task.views(batch, generator):
+            for view, target in task.views(batch, draws):
                 if id(view) not in shared:
                     shared[id(view)] = self.model(self.fabric.to_device(view))
                 output = shared[id(view)][task.target]

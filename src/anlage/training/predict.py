@@ -6,8 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from anlage.draws import HELD_OUT
+from anlage.tasks.objective import Objective
 from anlage.tasks.protocol import Task
 from anlage.training.batches import PreparedTable, in_order_of_size
+from anlage.types import Batch
 
 
 @torch.inference_mode()
@@ -43,11 +46,22 @@ def _predict(
     pieces: dict[str, list[np.ndarray]] = {task.target: [] for task in tasks}
     order = []
     for batch_rows in in_order_of_size(np.arange(len(rows)), sizes[rows], tokens, samples):
-        outputs = model(table.batch(rows[batch_rows]).to(device))
+        batch = table.batch(rows[batch_rows])
+        outputs = model(batch.to(device)) if any(not isinstance(task, Objective) for task in tasks) else {}
         for task in tasks:
-            pieces[task.target].append(task.decode(outputs[task.target].float()))
+            if isinstance(task, Objective):
+                pieces[task.target].append(_measured(model, task, batch, device))
+            else:
+                pieces[task.target].append(task.decode(outputs[task.target].float()))
         order.append(batch_rows)
     if not order:
         return {task.target: np.zeros((0, 0)) for task in tasks}
     back = np.argsort(np.concatenate(order), kind="stable")
     return {target: np.concatenate(values)[back] for target, values in pieces.items()}
+
+
+def _measured(model: nn.Module, objective: Objective, batch: Batch, device: torch.device) -> np.ndarray:
+    """[samples, k] what an objective measures, on the views that every held-out measurement draws."""
+    views = objective.views(batch, HELD_OUT)
+    found = [objective.measure(model(v.to(device))[objective.target].float(), t.to(device), v) for v, t in views]
+    return np.sum(found, axis=0)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -27,11 +28,17 @@ def rate(step: int, total: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def optimiser(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW that decays matrices only: not biases, norms or other vectors."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+def optimiser(
+    model: nn.Module, learning_rate: float, weight_decay: float, factors: Mapping[str, float]
+) -> torch.optim.AdamW:
+    """AdamW over the parameters that train. It decays matrices only: not biases, norms or other vectors. ``factors``:
+    a part of the learning rate for each parameter by name (1 where none is given), kept as "factor" in its group."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((factors.get(name, 1.0), parameter.ndim >= 2), []).append(parameter)
+    described = [
+        {"params": parameters, "weight_decay": weight_decay if matrices else 0.0, "factor": factor}
+        for (factor, matrices), parameters in groups.items()
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(described, lr=learning_rate, betas=(0.9, 0.98))

@@ -23,7 +23,7 @@ class TrainingSettings:
     """AdamW's decay, on matrices only."""
     warmup: float = 0.05
     """Part of the steps in which the learning rate rises."""
-    batch_tokens: int = 16384
+    batch_tokens: int = 8192
     """Tokens in a batch of sequences (padding-free), at most."""
     batch_samples: int = 64
     """Samples in a batch, at most."""

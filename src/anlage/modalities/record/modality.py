@@ -124,6 +124,14 @@ class Record(Modality):
         self._fitted = True
         return self
 
+    def adopt(self, pretrained: Modality) -> None:
+        """All that it learned; AnlageError where it was trained on other columns."""
+        theirs = list(pretrained.state["columns"])
+        if theirs != list(self._columns):
+            different = sorted(set(theirs) ^ set(self._columns)) or ["in another order"]
+            raise AnlageError(f"the pretrained encoder reads other columns: {', '.join(different[:5])}")
+        super().adopt(pretrained)
+
     @property
     def state(self) -> dict[str, Any]:
         """``columns``: kind of each; ``numbers``, ``mean``, ``std``; ``categories``: values in order of their codes."""
