@@ -98,10 +98,12 @@ class Pooling(nn.Module):
 
     def start_as_mean(self) -> None:
         """Make fresh attention pooling give the plain mean over a part's tokens: so a pretrained encoder's vectors are
-        what it learned, until the pooling learns to do better."""
+        what it learned, until the pooling learns to do better. Nothing random is left: vectors hold for any seed."""
         if self.kind == "attention":
             width = self.mix.out_features
             with torch.no_grad():
+                self.scores.weight.zero_()
+                self.scores.bias.zero_()
                 self.mix.weight.zero_()
                 self.mix.weight[:, width : 2 * width] = torch.eye(width)
                 self.mix.bias.zero_()

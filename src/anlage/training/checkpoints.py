@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from anlage.errors import AnlageError
+from anlage.training.devices import cut_like
 
 
 @dataclass
@@ -97,5 +98,5 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, saved:
     for key, value in saved.items():
         name, _, entry = key.rpartition(":")
         parameter = parameters[name]
-        on = value if entry == "step" else value.to(parameter.device)
+        on = value if entry == "step" else cut_like({name: value.to(parameter.device)}, parameters)[name]
         optimizer.state[parameter][entry] = on

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anlage.errors import AnlageError
+from anlage.training import devices
 from anlage.training.checkpoints import Progress
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Log:
 
     def validated(self) -> None:
         """After each validation: a line for people, a line for programs."""
+        if not devices.leads():
+            return
         last, progress = self.progress.history[-1], self.progress
         left = (progress.total_steps - progress.step) * last["seconds"] / max(1, progress.step)
         scores = "  ".join(f"{name} {value:.4f}" for name, value in last["valid"].items())

@@ -15,8 +15,8 @@ class TrainingSettings:
     budget: str | None = None
     """Bound on the training time (90s, 10m, 1h): measured on the first steps, then a stored number of steps."""
     patience: int = 5
-    """Validations (each epoch, or 50 steps where an epoch is shorter) without a better metric before training stops;
-    the best weights are kept."""
+    """Validations (each epoch, or 50 steps where an epoch is shorter) without a better metric before training stops
+    (0 = never); the best weights are kept."""
     learning_rate: float = 1e-3
     """Peak of the schedule: linear warm-up, then cosine to zero."""
     weight_decay: float = 0.01
@@ -37,6 +37,8 @@ class TrainingSettings:
     """Arithmetic. auto: bf16 on GPUs that have it, else 32-bit."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute."""
+    shard: bool = False
+    """Several processes (torchrun): cut weights and optimiser over them (FSDP2) where one cannot hold the model."""
     checkpoint_seconds: float = 60.0
     """How often to save a checkpoint: the most work that a kill can cost."""
     tensorboard: bool = False
@@ -44,7 +46,8 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         require(self.epochs is None or self.epochs >= 1, "epochs", self.epochs, "1 or more")
-        for name in ("patience", "batch_tokens", "batch_samples"):
+        require(self.patience >= 0, "patience", self.patience, "0 or more")
+        for name in ("batch_tokens", "batch_samples"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("learning_rate", "clip"):
             require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
