@@ -56,7 +56,7 @@ def test_options_are_typed_by_their_field():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("cmn", "cnn, ft-transformer"),
+        ("cmn", "bert-base, cnn, esm2-150m"),
         ("cnn-huge", "medium"),
         ("cnn:depth=3", "dilations"),
         ("cnn:width", "option=value"),

@@ -1,9 +1,12 @@
-"""Pre-norm transformer blocks over packed runs: linear layers see no padding, attention next to none.
+"""Transformer blocks over packed runs: linear layers see no padding, attention next to none.
 
-Linear layers have no bias (as in PaLM and ModernBERT): on CPUs that saves a twentieth of the time.
+Unless their style says so, linear layers have no bias (as in PaLM and ModernBERT): on CPUs that saves a twentieth of
+the time.
 
 T tokens of all parts, W width, H heads, D width of a head, F feed-forward width; M members of a group, L the longest.
 """
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +21,42 @@ WASTE = 0.02
 """Padding allowed inside attention groups: a hundred groups an epoch cost less than the squares of longer rows."""
 
 
-def rotations(positions: Int[Tensor, " tokens"], head_width: int) -> Complex[Tensor, "tokens 3 1 half"]:
+@dataclass(frozen=True)
+class Style:
+    """In what published transformers differ, beside their sizes."""
+
+    post_norm: bool = False
+    """Norms after each sum (BERT) instead of before each layer."""
+    bias: bool = False
+    """Bias in linear layers."""
+    epsilon: float = 1e-5
+    """Added to the variance in norms."""
+    tanh: bool = False
+    """GELU by its tanh approximation."""
+    causal: bool = False
+    """Tokens see themselves and what stands before them in their part."""
+
+
+PLAIN = Style()
+
+
+def frequencies(head_width: int, rounded: bool = False) -> Float[Tensor, " half"]:
+    """Radians by which each pair of features turns from one token to the next (Su 2021), base 10,000.
+
+    ``rounded`` to 16 bits, as checkpoints that were trained in half precision have them.
+    """
+    exact = 10_000.0 ** (-torch.arange(0, head_width, 2) / head_width)
+    return exact.half().float() if rounded else exact
+
+
+def rotations(
+    positions: Int[Tensor, " tokens"], head_width: int, rounded: bool = False
+) -> Complex[Tensor, "tokens 3 1 half"]:
     """Rotary positions (Su 2021, eq. 34) as complex numbers: one multiplication turns a pair of features.
 
     Queries and keys are turned; values are multiplied by one, which is cheaper than to cut them off and put them back.
     """
-    frequency = 10_000.0 ** (-torch.arange(0, head_width, 2, device=positions.device) / head_width)
+    frequency = frequencies(head_width, rounded).to(positions.device)
     angle = (positions[:, None] * frequency)[:, None].repeat(1, 3, 1)
     angle[:, 2] = 0
     return torch.polar(torch.ones_like(angle), angle)[:, :, None]
@@ -35,15 +68,15 @@ def _turn(qkv: Float[Tensor, "T 3 H D"], by: Complex[Tensor, "T 3 1 half"]) -> F
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention in which tokens see all tokens of their own part and no others."""
+    """Multi-head self-attention in which tokens see the tokens of their own part and no others."""
 
-    def __init__(self, width: int, head_width: int):
+    def __init__(self, width: int, head_width: int, style: Style = PLAIN):
         super().__init__()
         if width % head_width or head_width % 2:
             raise AnlageError(f"width={width} must be a multiple of head_width={head_width}, and that an even number")
-        self.heads = width // head_width
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
+        self.heads, self.causal = width // head_width, style.causal
+        self.qkv = nn.Linear(width, 3 * width, bias=style.bias)
+        self.out = nn.Linear(width, width, bias=style.bias)
 
     def forward(
         self, x_TW: Float[Tensor, "T W"], grouped: Grouped, turns: Complex[Tensor, "T 3 1 half"] | None
@@ -54,8 +87,9 @@ class Attention(nn.Module):
         answers = []
         for group, rows in zip(grouped.groups, grouped.split(qkv.flatten(1)), strict=True):
             q_MHLD, k_MHLD, v_MHLD = rows.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-            mask = None if group.valid is None else group.valid[:, None, None, :]
-            answer = F.scaled_dot_product_attention(q_MHLD, k_MHLD, v_MHLD, attn_mask=mask)
+            # padding comes last in its row: where tokens look back only, none can see it
+            mask = None if group.valid is None or self.causal else group.valid[:, None, None, :]
+            answer = F.scaled_dot_product_attention(q_MHLD, k_MHLD, v_MHLD, attn_mask=mask, is_causal=self.causal)
             answers.append(answer.transpose(1, 2).flatten(2))
         return self.out(grouped.join(answers))
 
@@ -63,34 +97,39 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """GELU(xA)B, or SwiGLU: (silu(xA) * xC)B (Shazeer 2020)."""
 
-    def __init__(self, width: int, hidden: int, gated: bool):
+    def __init__(self, width: int, hidden: int, gated: bool, style: Style = PLAIN):
         super().__init__()
-        self.gated = gated
-        self.rise = nn.Linear(width, hidden * 2 if gated else hidden, bias=False)
-        self.fall = nn.Linear(hidden, width, bias=False)
+        self.gated, self.approximate = gated, "tanh" if style.tanh else "none"
+        self.rise = nn.Linear(width, hidden * 2 if gated else hidden, bias=style.bias)
+        self.fall = nn.Linear(hidden, width, bias=style.bias)
 
     def forward(self, x: Float[Tensor, "T W"]) -> Float[Tensor, "T W"]:
         h = self.rise(x)
         if self.gated:
             gate, h = h.chunk(2, -1)
             return self.fall(F.silu(gate) * h)
-        return self.fall(F.gelu(h))
+        return self.fall(F.gelu(h, approximate=self.approximate))
 
 
 class TransformerBlock(nn.Module):
-    """x + attention(norm(x)), then x + feed-forward(norm(x))."""
+    """x + attention(norm(x)), then x + feed-forward(norm(x)); post-norm: norm(x + attention(x)), then likewise."""
 
-    def __init__(self, width: int, head_width: int, hidden: int, gated: bool, dropout: float):
+    def __init__(self, width: int, head_width: int, hidden: int, gated: bool, dropout: float, style: Style = PLAIN):
         super().__init__()
-        self.attention_norm = nn.LayerNorm(width)
-        self.attention = Attention(width, head_width)
-        self.feed_norm = nn.LayerNorm(width)
-        self.feed = FeedForward(width, hidden, gated)
-        self.dropout = dropout
+        self.attention_norm = nn.LayerNorm(width, eps=style.epsilon)
+        self.attention = Attention(width, head_width, style)
+        self.feed_norm = nn.LayerNorm(width, eps=style.epsilon)
+        self.feed = FeedForward(width, hidden, gated, style)
+        self.dropout, self.post_norm = dropout, style.post_norm
 
     def forward(
         self, x: Float[Tensor, "T W"], grouped: Grouped, turns: Complex[Tensor, "T 3 1 half"] | None
     ) -> Float[Tensor, "T W"]:
-        attended = self.attention(self.attention_norm(x), grouped, turns)
-        x = add_dropout(x, attended, self.dropout, self.training)
-        return add_dropout(x, self.feed(self.feed_norm(x)), self.dropout, self.training)
+        if self.post_norm:
+            x = self.attention_norm(self._add(x, self.attention(x, grouped, turns)))
+            return self.feed_norm(self._add(x, self.feed(x)))
+        x = self._add(x, self.attention(self.attention_norm(x), grouped, turns))
+        return self._add(x, self.feed(self.feed_norm(x)))
+
+    def _add(self, x: Float[Tensor, "T W"], added: Float[Tensor, "T W"]) -> Float[Tensor, "T W"]:
+        return add_dropout(x, added, self.dropout, self.training)
