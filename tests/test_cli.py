@@ -93,7 +93,7 @@ def test_every_setting_is_a_flag_with_help() -> None:
 
 
 def test_every_command_has_examples() -> None:
-    assert set(cli.EXAMPLES) == {cli.Fit, cli.Predict, cli.Evaluate, cli.Inspect, cli.Demo}
+    assert {command.__name__.lower() for command in cli.EXAMPLES} == set(cli.COMMANDS)
 
 
 def test_flags_override_the_recipe_and_the_recipe_the_defaults(fitted: Path) -> None:

@@ -16,25 +16,35 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from anlage.api import Run as Run
+    from anlage.api import embed as embed
     from anlage.api import evaluate as evaluate
     from anlage.api import fit as fit
     from anlage.api import inspect as inspect
     from anlage.api import load as load
+    from anlage.api import pretrain as pretrain
     from anlage.api import resume as resume
+    from anlage.api import search as search
+    from anlage.embedding.settings import EmbedSettings as EmbedSettings
     from anlage.encoders.protocol import Encoder as Encoder
     from anlage.errors import AnlageError as AnlageError
     from anlage.estimator import AnlageClassifier as AnlageClassifier
     from anlage.estimator import AnlageRegressor as AnlageRegressor
+    from anlage.pretrain_settings import PretrainSettings as PretrainSettings
     from anlage.settings import FitSettings as FitSettings
 
 _HOME = {
     "fit": "anlage.api",
     "resume": "anlage.api",
+    "pretrain": "anlage.api",
     "load": "anlage.api",
     "inspect": "anlage.api",
     "evaluate": "anlage.api",
+    "embed": "anlage.api",
+    "search": "anlage.api",
     "Run": "anlage.api",
     "FitSettings": "anlage.settings",
+    "EmbedSettings": "anlage.embedding.settings",
+    "PretrainSettings": "anlage.pretrain_settings",
     "AnlageError": "anlage.errors",
     "AnlageClassifier": "anlage.estimator",
     "AnlageRegressor": "anlage.estimator",

@@ -1,32 +1,36 @@
-"""The verbs: fit, resume, load, inspect, evaluate. Each is a page of straight calls."""
+"""The verbs: fit, resume, pretrain, load, inspect, evaluate. Each is a page of straight calls."""
 
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from anlage import fitting, summary
+from anlage import fitting, pretraining, summary
 from anlage.bundle.card import model_card
 from anlage.bundle.contents import CARD, REPORT, Contents
 from anlage.bundle.numbers import interval
 from anlage.bundle.read import is_bundle
 from anlage.bundle.write import write
 from anlage.config import load_settings, merge, save_settings, to_dict
+from anlage.embedding.settings import EmbedSettings
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError
 from anlage.evaluation.evaluate import evaluate_target
 from anlage.evaluation.metrics_json import assemble
+from anlage.pretrain_settings import PretrainSettings
 from anlage.report.render import render
 from anlage.run import Run, tell_problems
 from anlage.settings import FitSettings
 from anlage.shapes import shape_to_json
 from anlage.splits.inspect import Inspection
+from anlage.training.devices import leads, processes, wait_for_others
 
-__all__ = ["Run", "evaluate", "fit", "inspect", "load", "resume"]
+__all__ = ["Run", "embed", "evaluate", "fit", "inspect", "load", "pretrain", "resume", "search"]
 
 TRAINING = "training"
 RECIPE = "recipe.toml"
@@ -35,6 +39,10 @@ Say = Callable[[str], None]
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    """What a process says that does not lead."""
 
 
 def fit(
@@ -69,11 +77,15 @@ def fit(
     if resume and is_bundle(folder):
         say(f"{folder} is finished already")
         return Run(folder, own)
+    if processes() > 1 and not out:
+        raise AnlageError("several processes need one place to write to: name it with --out")
+    say = say if leads() else _silent
     plan = fitting.plan(source, settings, say)
     tell_problems(plan.problems, say)
-    _claim(folder, overwrite, resume)
-    if not (resume and (folder / TRAINING / RECIPE).exists()):
-        save_settings(settings, folder / TRAINING / RECIPE)
+    if leads():
+        _claim(folder, overwrite, resume)
+        if not (resume and (folder / TRAINING / RECIPE).exists()):
+            save_settings(settings, folder / TRAINING / RECIPE)
 
     trained = []
     for number, folds in enumerate(plan.folds):
@@ -81,6 +93,9 @@ def fit(
             say(folds.how)
         place = folder / TRAINING / (f"fold-{number + 1}" if len(plan.folds) > 1 else "")
         trained.append(fitting.train_fold(plan, folds, place, say, sys.stderr.isatty(), own))
+    if not leads():  # the others helped to train; one judges and writes
+        wait_for_others()
+        return Run(folder, own)
     judged = trained[:-1] if len(trained) > 1 else trained
     metrics, rows = _judge(plan, trained, judged)
     named = ", ".join(task.target for task in plan.preparation.tasks)
@@ -109,6 +124,7 @@ def fit(
         say(line)
     for checkpoint in (folder / TRAINING).rglob("checkpoint.safetensors"):
         checkpoint.unlink()
+    wait_for_others()
     return Run(folder, own)
 
 
@@ -119,6 +135,68 @@ def resume(out: str | Path, *, table: pd.DataFrame | None = None, encoder: type 
     if not recipe.exists():
         raise AnlageError(f"{out}: nothing to resume there (no {TRAINING}/{RECIPE})")
     return fit(table, out=out, settings=load_settings(recipe), resume=True, encoder=encoder, say=say)
+
+
+def pretrain(
+    corpus: str | Path | pd.DataFrame | None = None,
+    *,
+    out: str | Path | None = None,
+    settings: PretrainSettings | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    encoder: str | type | None = None,
+    say: Say = _say,
+    **options: Any,
+) -> Run:
+    """Train an encoder on a corpus without labels, judge it against plain baselines on held-out rows, and write a
+    bundle to ``out``, for ``fit(..., encoder=out)``.
+
+    ``corpus``: a file, a folder of images, or a DataFrame. ``options``: any setting by its name (``budget="1h"``,
+    ``objective="masked"``; `anlage pretrain --help` lists them); they override ``settings``. ``encoder``: a name as on
+    the command line, or your own nn.Module class. ``resume``: go on with an interrupted pretraining in ``out``, with
+    the settings that it began with (a DataFrame or an encoder class is given again). Raises AnlageError, with one clear
+    line, for whatever cannot be read, learned or written.
+    """
+    folder = Path(out) if out else Path(tempfile.mkdtemp(prefix="anlage-"))
+    own = encoder if isinstance(encoder, type) else None
+    if resume and is_bundle(folder):
+        say(f"{folder} is finished already")
+        return Run(folder, own)
+    stored = folder / TRAINING / RECIPE
+    if resume and not stored.exists():
+        raise AnlageError(f"{folder}: nothing to resume there (no {TRAINING}/{RECIPE})")
+    settings = load_settings(stored, PretrainSettings) if resume else settings or PretrainSettings()
+    if encoder is not None and own is None:
+        options["encoder"] = encoder
+    if isinstance(corpus, str | Path):
+        options["corpus"] = str(corpus)
+    settings = merge(settings, options)
+    source = corpus if isinstance(corpus, pd.DataFrame) else settings.data.corpus
+    if isinstance(source, str) and not source:
+        raise AnlageError("name the corpus to learn from: anlage pretrain CORPUS --out FOLDER")
+    if processes() > 1 and not out:
+        raise AnlageError("several processes need one place to write to: name it with --out")
+    say = say if leads() else _silent
+    plan = pretraining.plan(source, settings, own, say)
+    tell_problems(plan.corpus.problems, say)
+    if leads():
+        _claim(folder, overwrite, resume)
+        if not resume:
+            save_settings(settings, stored)
+    model, progress = pretraining.fit_model(plan, folder / TRAINING, say, sys.stderr.isatty())
+    if not leads():
+        wait_for_others()
+        return Run(folder, own)
+    metrics = pretraining.judge(plan, model, progress)
+    contents, title = pretraining.contents(plan, model, progress, metrics), pretraining.title(plan)
+    view = pretraining.report_view(plan, model, progress, metrics, title)
+    pages: dict[str, str | bytes] = {REPORT: render(view), CARD: model_card(title, contents)}
+    write(folder, contents, {}, pages | pretraining.seen(plan), overwrite)
+    for line in [metrics["verdict"], *_lines(metrics)]:
+        say(line)
+    (folder / TRAINING / "checkpoint.safetensors").unlink()
+    wait_for_others()
+    return Run(folder, own)
 
 
 def load(path: str | Path, encoder: type | None = None) -> Run:
@@ -167,6 +245,43 @@ def evaluate(
     return metrics
 
 
+def embed(
+    source: str | Path | Run,
+    table: str | Path | pd.DataFrame,
+    *,
+    out: str | Path,
+    settings: EmbedSettings | None = None,
+    overwrite: bool = False,
+    say: Say = _say,
+    **options: Any,
+) -> Path:
+    """Write a vector for each row of ``table`` to ``out`` (.parquet, .h5), and return that path.
+
+    ``source``: a bundle of ``fit`` (its inputs, fused) or of ``pretrain``, a folder of a checkpoint in Hugging Face's
+    format, or "hf:ORG/NAME". ``options``: any of :class:`EmbedSettings` by its name (``level="element"``); they
+    override ``settings``. Interrupted, the same call goes on where it stopped. Rows that cannot be used are named by
+    ``say`` and left out; ids stand beside all vectors. Raises AnlageError, with one clear line, for whatever does not
+    fit."""
+    from anlage.embedding.job import Job
+
+    settings = settings or EmbedSettings()
+    known = [field.name for field in fields(EmbedSettings)]
+    for name in options.keys() - set(known):
+        raise AnlageError(f"unknown option {name!r}; possible are {', '.join(known)}")
+    settings = replace(settings, **options)
+    text = str(source.path) if isinstance(source, Run) else str(source)
+    Job(text, table, Path(out), settings, overwrite, say).run(sys.stderr.isatty())
+    return Path(out)
+
+
+def search(vectors: str | Path, queries: str | Path, *, k: int = 10, say: Say = _say) -> pd.DataFrame:
+    """The ``k`` nearest vectors of each query by cosine, exactly: a row for each hit, with the query's id as index and
+    the columns ``hit``, ``rank`` and ``cosine``. Both are files of :func:`embed`, of any size, from one model."""
+    from anlage.embedding.search import search_files
+
+    return pd.concat(list(search_files(vectors, queries, k, say)))
+
+
 def _judge(
     plan: fitting.Plan, trained: Sequence[fitting.Trained], judged: Sequence[fitting.Trained]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -195,9 +310,16 @@ def _judge(
     folds = plan.folds[0]
     metrics = assemble(
         targets, resamples=settings.evaluation.resamples, seed=settings.seed, split_hash=folds.hash,
-        data_hash=plan.data_hash, training=training,
+        data_hash=plan.data_hash, training=training, adaptation=_adaptation(trained),
     )  # fmt: skip
     return metrics, rows
+
+
+def _adaptation(trained: Sequence[fitting.Trained]) -> dict[str, Any] | None:
+    """The ladder of the model in the bundle, and what each fold of a cross-validation kept."""
+    ladder = trained[-1].ladder
+    kept = [one.ladder["kept"] for one in trained[:-1] if one.ladder]
+    return None if ladder is None else ladder | {"folds": kept or None}
 
 
 def _claim(folder: Path, overwrite: bool, resume: bool) -> None:

@@ -1,7 +1,7 @@
 """From the user's words to the parts of a model: which task reads a target, which encoder reads an input."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pandas as pd
 
@@ -14,6 +14,9 @@ from anlage.model import Model
 from anlage.tasks import lookup as tasks
 from anlage.tasks.protocol import Task
 from anlage.training.preparation import Preparation
+
+LONG = 60
+"""Letters of an option that is not for people (a published model's whole configuration)."""
 
 
 def columns_of(text: str) -> tuple[str, list[str]]:
@@ -106,12 +109,16 @@ def build_model(preparation: Preparation, choice: dict[str, EncoderSettings]) ->
     return Model(built, preparation.tasks)
 
 
-def build_chosen(preparation: Preparation, choice: dict[str, Choice]) -> Model:
-    """A model whose pretrained encoders have their weights; preparation takes over what these rely on."""
+def adopt(preparation: Preparation, choice: dict[str, Choice]) -> None:
+    """Let the fitted preparation take over what the pretrained encoders rely on: before any table is prepared."""
     for item in preparation.inputs:
         foundation = choice[item.name].foundation
         if foundation is not None and foundation.modality is not None:
             item.modality.adopt(foundation.modality)
+
+
+def build_chosen(preparation: Preparation, choice: dict[str, Choice]) -> Model:
+    """A model for an adopted preparation; its pretrained encoders have their weights."""
     model = build_model(preparation, {name: chosen.settings for name, chosen in choice.items()})
     for name, chosen in choice.items():
         if chosen.foundation is not None:
@@ -120,10 +127,13 @@ def build_chosen(preparation: Preparation, choice: dict[str, Choice]) -> Model:
 
 
 def describe(settings: EncoderSettings) -> str:
-    """Family and options, for people: "convolutional (width 128, layers 8, …)"."""
-    options = ", ".join(f"{key} {value}" for key, value in encoders.to_json(settings)["options"].items())
-    return (
-        f"{encoders.to_json(settings)['encoder']} ({options})"
-        if options
-        else str(encoders.to_json(settings)["encoder"])
-    )
+    """Family, size and what is not as usual, for people: "convolutional (width 128, layers 8, …)"."""
+    told = encoders.to_json(settings)
+    usual = {option.name: option.default for option in fields(settings)}
+    sized = settings.sizes.get(encoders.DEFAULT_SIZE, {})
+    options = [
+        f"{name} {value}"
+        for name, value in told["options"].items()
+        if (name in sized or value != usual.get(name)) and len(str(value)) < LONG
+    ]
+    return f"{told['encoder']} ({', '.join(options)})" if options else str(told["encoder"])

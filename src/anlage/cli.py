@@ -20,7 +20,10 @@ from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positio
 
 from anlage import __version__
 from anlage.config import load_settings
+from anlage.corpus.settings import CorpusSettings
+from anlage.embedding.settings import EmbedSettings
 from anlage.errors import AnlageError
+from anlage.pretrain_settings import PretrainSettings
 from anlage.samples.settings import DataSettings
 from anlage.settings import FitSettings
 
@@ -30,6 +33,9 @@ anlage: bring a biomedical table, get a model that you can trust.
   anlage fit TABLE --target COLUMN --out RUN     learn, judge against plain baselines, pack into a bundle
   anlage predict RUN TABLE -o FILE               predictions for new rows
   anlage evaluate RUN TABLE                      judge a bundle on new labelled rows
+  anlage embed SOURCE TABLE -o FILE              vectors of rows, or of their elements, from any encoder
+  anlage search VECTORS QUERIES                  nearest neighbours among vectors
+  anlage pretrain CORPUS --out ENCODER           train an encoder without labels, for fit --encoder ENCODER
   anlage inspect TABLE                           what is in a table, and what is wrong with it
   anlage demo                                    three small studies, no network, a few minutes
 
@@ -66,6 +72,29 @@ class Fit(FitSettings):
 
 
 @dataclass(frozen=True)
+class _Corpus(CorpusSettings):
+    """The corpus, and what must not be in it."""
+
+    corpus: Annotated[str, Positional, arg(metavar="CORPUS")] = ""
+    """File or folder of unlabelled rows: FASTA, CSV, TSV, Parquet, JSON lines, .npz, or a folder of images."""
+
+
+@dataclass(frozen=True)
+class Pretrain(PretrainSettings):
+    """Train an encoder without labels, for `anlage fit --encoder`; judged on held-out rows against plain baselines."""
+
+    data: _Corpus = field(default_factory=_Corpus)
+    out: Path | None = None
+    """Folder for the bundle. Default: encoders/<corpus>."""
+    recipe: Path | None = None
+    """A TOML file of settings; flags override it."""
+    resume: Path | None = None
+    """Go on with an interrupted pretraining in this folder; its settings are those it began with."""
+    overwrite: bool = False
+    """Replace a bundle that is already in the folder."""
+
+
+@dataclass(frozen=True)
 class Predict:
     """Predict the rows of a table: any rows, in any order, of any table that has the input columns."""
 
@@ -87,6 +116,37 @@ class Evaluate:
     """Rows with their targets: same formats as for fit. Default: the test rows that `fit --no-test` left untouched."""
     out: Path | None = None
     """Folder for metrics.json and report.html."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embed(EmbedSettings):
+    """Turn a table of any size into vectors: one for each row, or for each of its residues, bases or patches.
+    Interrupted, the same command goes on where it stopped. Rows that cannot be used are named and left out."""
+
+    source: Annotated[str, Positional, arg(metavar="SOURCE")]
+    """A bundle of `anlage fit` (all its inputs, fused) or `anlage pretrain`, a folder of a checkpoint in Hugging Face's
+    format, or hf:ORG/NAME, which is fetched once."""
+    table: Annotated[str, Positional, arg(metavar="TABLE")]
+    """The rows: same formats as for fit."""
+    out: Annotated[Path, arg(aliases=["-o"])]
+    """.parquet (columns id and vector) or .h5 (datasets ids and vectors)."""
+    overwrite: bool = False
+    """Replace a file that is there, and the parts of another job."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Find the nearest vectors by cosine, exactly, in files of `anlage embed` larger than memory."""
+
+    vectors: Annotated[Path, Positional, arg(metavar="VECTORS")]
+    """What to search: a file of vectors."""
+    queries: Annotated[Path, Positional, arg(metavar="QUERIES")]
+    """What to search for: a file of vectors from the same model."""
+    k: Annotated[int, arg(aliases=["-k"])] = 10
+    """Neighbours of each query."""
+    out: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """.csv, .tsv, .parquet or .jsonl with the columns id (of the query), hit, rank and cosine. Default: the first rows
+    on the screen."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +187,14 @@ EXAMPLES = {
         anlage fit --recipe recipes/deeploc.toml --out runs/deeploc
         anlage fit --resume runs/loc
         """,
+    Pretrain: """
+        anlage pretrain proteins.fasta --encoder transformer-small --budget 60m --out encoders/protein
+        anlage pretrain proteins.fasta --exclude deeploc.csv:sequence --exclude-identity 0.3 --out encoders/protein
+        anlage pretrain genomes.fasta --objective next_token --encoder transformer-medium --out encoders/dna
+        anlage pretrain scans/ --objective masked_patches --encoder resnet-small --out encoders/scans
+        anlage pretrain --resume encoders/protein
+        anlage fit deeploc.csv --target location --encoder encoders/protein
+        """,
     Predict: """
         anlage predict runs/loc new.fasta -o predictions.csv
         anlage predict runs/loc new.parquet
@@ -134,6 +202,15 @@ EXAMPLES = {
     Evaluate: """
         anlage evaluate runs/loc other_hospital.csv --out runs/loc-elsewhere
         anlage evaluate runs/loc
+        """,
+    Embed: """
+        anlage embed runs/loc new.fasta -o vectors.parquet
+        anlage embed hf:facebook/esm2_t6_8M_UR50D proteins.fasta -o vectors.h5 --precision bf16 --dtype float16
+        anlage embed encoders/protein proteins.csv --level element -o residues.parquet
+        anlage embed runs/loc proteins.csv -o vectors.parquet --map map.png --color location
+        """,
+    Search: """
+        anlage search vectors.parquet queries.parquet -k 5 -o hits.csv
         """,
     Inspect: """
         anlage inspect cohort.csv --target died
@@ -167,6 +244,33 @@ def fit(words: Sequence[str]) -> None:
     print(f"bundle: {run.path}\nreport: {run.report_path}")
 
 
+def pretrain_command(words: Sequence[str]) -> Pretrain:
+    """What was asked for: flags over the recipe over the defaults."""
+    command = _parse(Pretrain, words)
+    if command.recipe is None:
+        return command
+    recipe = load_settings(command.recipe, PretrainSettings)
+    return _parse(Pretrain, words, Pretrain(**_top(recipe, PretrainSettings) | {"data": _Corpus(**vars(recipe.data))}))
+
+
+def pretrain(words: Sequence[str]) -> None:
+    """``anlage pretrain``."""
+    command = pretrain_command(words)
+    settings = PretrainSettings(**_top(command, PretrainSettings) | {"data": CorpusSettings(**vars(command.data))})
+    from anlage import api
+
+    if (folder := command.resume) is not None:
+        run = _resumable(folder, lambda: api.pretrain(out=folder, resume=True, say=_say), "pretrain")
+    else:
+        if not settings.data.corpus:
+            raise AnlageError("which corpus? For example: anlage pretrain proteins.fasta --out encoders/protein")
+        out = command.out or Path("encoders") / Path(settings.data.corpus).name.split(".")[0]
+        start = {"out": out, "settings": settings, "overwrite": command.overwrite, "say": _say}
+        run = _resumable(out, lambda: api.pretrain(**start), "pretrain")  # type: ignore[arg-type]
+    print(f"bundle: {run.path}\nreport: {run.report_path}")
+    print(f"use it: anlage fit TABLE --target COLUMN --encoder {run.path}")
+
+
 def predict(words: Sequence[str]) -> None:
     """``anlage predict``."""
     command = _parse(Predict, words)
@@ -197,6 +301,39 @@ def evaluate(words: Sequence[str]) -> None:
         print(f"report: {command.out / 'report.html'}")
 
 
+def embed(words: Sequence[str]) -> None:
+    """``anlage embed``."""
+    command = _parse(Embed, words)
+    settings = EmbedSettings(**_top(command, EmbedSettings))
+    from anlage import api
+
+    try:
+        api.embed(
+            command.source, command.table, out=command.out, settings=settings, overwrite=command.overwrite, say=_say
+        )
+    except KeyboardInterrupt:
+        _fail("interrupted. The same command goes on where it stopped", 130)
+    print(f"vectors: {command.out}")
+
+
+def search(words: Sequence[str]) -> None:
+    """``anlage search``."""
+    command = _parse(Search, words)
+    from anlage import output
+
+    if command.out is not None:
+        output.check_suffix(command.out)
+    from anlage.embedding.search import search_files
+
+    hits = search_files(command.vectors, command.queries, command.k, _say)
+    if command.out is not None:
+        rows = output.write_frames(hits, command.out)
+        _say(f"{rows:,} hits: {command.out}")
+        return
+    print(next(hits).head(SHOWN).to_string())
+    _say("-o FILE writes all hits")
+
+
 def inspect(words: Sequence[str]) -> None:
     """``anlage inspect``."""
     command = _parse(Inspect, words)
@@ -223,6 +360,9 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "fit": fit,
     "predict": predict,
     "evaluate": evaluate,
+    "pretrain": pretrain,
+    "embed": embed,
+    "search": search,
     "inspect": inspect,
     "demo": demo,
 }
@@ -263,7 +403,7 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _resumable(out: Path, call: Callable[[], Any]) -> Any:
+def _resumable(out: Path, call: Callable[[], Any], verb: str = "fit") -> Any:
     from anlage.api import RECIPE, TRAINING
 
     try:
@@ -271,7 +411,7 @@ def _resumable(out: Path, call: Callable[[], Any]) -> Any:
     except KeyboardInterrupt as error:
         what = str(error) or "interrupted"
         if (out / TRAINING / RECIPE).exists():
-            what += f". Resume with: anlage fit --resume {out}"
+            what += f". Resume with: anlage {verb} --resume {out}"
         _fail(what, 130)
 
 
@@ -293,8 +433,8 @@ def _as_defaults(recipe: FitSettings) -> Fit:
     return Fit(**_top(recipe) | {"data": _Data(**vars(recipe.data))})
 
 
-def _top(settings: FitSettings) -> dict[str, Any]:
-    return {f.name: getattr(settings, f.name) for f in fields(FitSettings)}
+def _top(settings: FitSettings | PretrainSettings, kind: type = FitSettings) -> dict[str, Any]:
+    return {f.name: getattr(settings, f.name) for f in fields(kind)}
 
 
 def _default_out(settings: FitSettings) -> Path:

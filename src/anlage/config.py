@@ -1,7 +1,8 @@
 """Settings ⇄ recipe files (TOML) ⇄ flat option names. An unknown key is an error that names the nearest valid one.
 
-A recipe has one table for each group of :class:`FitSettings` (``[data]``, ``[training]``, ...) and ``seed`` on top.
-Field names are unique over the groups, so that Python and the command line can leave the group out.
+A recipe has one table for each group of :class:`FitSettings` or :class:`PretrainSettings` (``[data]``, ``[training]``,
+...) and ``seed`` on top. Field names are unique over the groups, so that Python and the command line can leave the
+group out.
 """
 
 import difflib
@@ -12,17 +13,24 @@ import types
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 from anlage.errors import AnlageError
+from anlage.pretrain_settings import PretrainSettings
 from anlage.settings import FitSettings
 
-PATHS = ("table", "valid", "test")
+PATHS = ("table", "valid", "test", "corpus", "exclude")
 """Fields of ``data`` in which a recipe may write ${VARIABLE}."""
+Settings = TypeVar("Settings", FitSettings, PretrainSettings)
 
 
-def load_settings(path: str | Path) -> FitSettings:
-    """Read a recipe. Paths in it are relative to the working directory; ``${NAME}`` in them is an environment variable.
+@overload
+def load_settings(path: str | Path) -> FitSettings: ...
+@overload
+def load_settings(path: str | Path, kind: type[Settings]) -> Settings: ...
+def load_settings(path: str | Path, kind: Any = FitSettings) -> Any:
+    """Read a recipe of a fit or of a pretraining. Paths in it are relative to the working directory; ``${NAME}`` in
+    them is an environment variable.
 
     Raises AnlageError where the file is missing, is not TOML, or has an unknown key or a value of the wrong type.
     """
@@ -36,53 +44,57 @@ def load_settings(path: str | Path) -> FitSettings:
     except tomllib.TOMLDecodeError as error:
         raise AnlageError(f"recipe {path}: not valid TOML: {error}") from None
     try:
-        settings = from_dict(content)
-        expanded: dict[str, Any] = {k: _expand(v) for k in PATHS if (v := getattr(settings.data, k))}
+        settings = from_dict(content, kind)
+        expanded: dict[str, Any] = {k: _expand(v) for k in PATHS if (v := getattr(settings.data, k, None))}
     except AnlageError as error:
         raise AnlageError(f"recipe {path}: {error}") from None
     return replace(settings, data=replace(settings.data, **expanded))
 
 
-def save_settings(settings: FitSettings, path: str | Path) -> None:
+def save_settings(settings: FitSettings | PretrainSettings, path: str | Path) -> None:
     """Write a recipe that :func:`load_settings` reads back to equal settings."""
     import tomli_w
 
     Path(path).write_text(tomli_w.dumps(_without_none(to_dict(settings))), encoding="utf-8")
 
 
-def to_dict(settings: FitSettings) -> dict[str, Any]:
+def to_dict(settings: FitSettings | PretrainSettings) -> dict[str, Any]:
     """Nested, JSON-able: tuples become lists, None stays."""
     return _lists(asdict(settings))
 
 
-def from_dict(data: Mapping[str, Any]) -> FitSettings:
+@overload
+def from_dict(data: Mapping[str, Any]) -> FitSettings: ...
+@overload
+def from_dict(data: Mapping[str, Any], kind: type[Settings]) -> Settings: ...
+def from_dict(data: Mapping[str, Any], kind: Any = FitSettings) -> Any:
     """The inverse of :func:`to_dict`. Keys that are absent keep their defaults; unknown ones raise AnlageError."""
-    return _build(FitSettings, data, "")
+    return _build(kind, data, "", option_groups(kind))
 
 
-def merge(settings: FitSettings, options: Mapping[str, Any]) -> FitSettings:
+def merge(settings: Settings, options: Mapping[str, Any]) -> Settings:
     """``settings`` with flat ``options`` (``target="y", epochs=3``) put where they belong.
 
     A str is taken for a tuple of one where several values are possible. Raises AnlageError on an unknown option (with
     the nearest valid one) and on a value of the wrong type.
     """
-    groups = option_groups()
+    groups = option_groups(type(settings))
     hints = {group: get_type_hints(type(getattr(settings, group))) for group in set(groups.values()) if group}
-    hints[""] = get_type_hints(FitSettings)
+    hints[""] = get_type_hints(type(settings))
     changes: dict[str, dict[str, Any]] = {}
     for name, value in options.items():
         if name not in groups:
-            raise AnlageError(f"unknown option {name!r}{_nearest(name, groups)}")
+            raise AnlageError(f"unknown option {name!r}{_nearest(name, groups, groups)}")
         group = groups[name]
         changes.setdefault(group, {})[name] = _convert(value, hints[group][name], name)
     top = changes.pop("", {})
     return replace(settings, **top, **{g: replace(getattr(settings, g), **c) for g, c in changes.items()})
 
 
-def option_groups() -> dict[str, str]:
-    """Each flat option name and the group that has it ("" = the top of FitSettings)."""
+def option_groups(kind: type = FitSettings) -> dict[str, str]:
+    """Each flat option name and the group that has it ("" = the top of ``kind``)."""
     names: dict[str, str] = {}
-    for name, hint in get_type_hints(FitSettings).items():
+    for name, hint in get_type_hints(kind).items():
         if is_dataclass(hint):
             names |= {f.name: name for f in fields(hint)}
         else:
@@ -90,7 +102,7 @@ def option_groups() -> dict[str, str]:
     return names
 
 
-def _build(cls: Any, data: Any, where: str) -> Any:
+def _build(cls: Any, data: Any, where: str, groups: Mapping[str, str]) -> Any:
     if not isinstance(data, Mapping):
         raise AnlageError(f"[{where}] must be a table of settings, not {data!r}")
     hints = get_type_hints(cls)
@@ -98,14 +110,14 @@ def _build(cls: Any, data: Any, where: str) -> Any:
     for key, value in data.items():
         name = f"{where}.{key}" if where else key
         if key not in hints:
-            raise AnlageError(f"unknown key {name!r}{_nearest(key, hints, where)}")
-        values[key] = _build(hints[key], value, name) if is_dataclass(hints[key]) else _convert(value, hints[key], name)
+            raise AnlageError(f"unknown key {name!r}{_nearest(key, hints, groups)}")
+        deeper = is_dataclass(hints[key])
+        values[key] = _build(hints[key], value, name, groups) if deeper else _convert(value, hints[key], name)
     return cls(**values)
 
 
-def _nearest(key: str, valid: Iterable[str], where: str = "") -> str:
+def _nearest(key: str, valid: Iterable[str], groups: Mapping[str, str]) -> str:
     """What to write instead: the nearest key of this table, else the table that the key belongs to."""
-    groups = option_groups()
     if key in groups and key not in valid:
         return f": it belongs under [{groups[key]}]" if groups[key] else ": it belongs at the top, outside any table"
     close = difflib.get_close_matches(key, list(valid), n=1, cutoff=0.5)
@@ -151,7 +163,10 @@ _WORDS = {
 }
 
 
-def _expand(text: str) -> str:
+def _expand(text: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    if isinstance(text, tuple):
+        return tuple(str(_expand(one)) for one in text)
+
     def variable(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
             raise AnlageError(f"environment variable {match[1]} is not set (used in {text!r})")

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from anlage.choosing import Choice, build_chosen, choose_encoders, choose_tasks, columns_of, describe
+from anlage.choosing import Choice, adopt, choose_encoders, choose_tasks, columns_of
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError, Problem
 from anlage.evaluation.baselines import Baseline, fit_baselines
 from anlage.evaluation.evaluate import primary_metric
+from anlage.ladder import Bench, climb
 from anlage.modalities.inputs import Roles, choose_inputs
 from anlage.modalities.recognise import recognise
 from anlage.model import Model
@@ -30,7 +30,7 @@ from anlage.splits.assign import Folds
 from anlage.splits.settings import SplitSettings
 from anlage.tasks.protocol import Task
 from anlage.training.checkpoints import Progress
-from anlage.training.loop import Job, train
+from anlage.training.devices import leads
 from anlage.training.predict import predict
 from anlage.training.preparation import CheckedTable, Preparation
 from anlage.training.schedule import seconds
@@ -68,6 +68,8 @@ class Trained:
     model: Model
     encoders: dict[str, Choice]
     progress: Progress
+    ladder: dict[str, Any] | None
+    """How its pretrained encoders were adapted, as in metrics.json."""
     rows: np.ndarray
     part: np.ndarray
     """[rows] "valid" or "test" """
@@ -222,41 +224,40 @@ def train_fold(
         unseen = [p for p in task.check(targets.iloc[rest][task.columns]) if "training label" in p.reason]
         if unseen:
             say(f"{task.target}: {len(unseen)} judged rows have a label that no training row has: left out there")
-    table = fresh.table(frames, targets)
     choice = choose_encoders(fresh, settings.model.encoder, own_encoder)
-    torch.manual_seed(settings.seed)
-    model = build_chosen(fresh, choice)
-    for name, chosen in choice.items():
-        size = sum(p.numel() for p in model.encoder(name).parameters())
-        before = f", pretrained: {chosen.foundation.source}" if chosen.foundation else ""
-        say(f"encoder of {name}: {describe(chosen.settings)}, {size:,} parameters{before}")
+    adopt(fresh, choice)
+    table = fresh.table(frames, targets)
+    bench = Bench(
+        preparation=fresh, choice=choice, table=table, train=here["train"], valid=here["valid"],
+        groups=plan.groups[rows[here["valid"]]], settings=settings, folder=folder,
+        fingerprint=_fingerprint(plan, folds, choice), say=say, interactive=interactive,
+    )  # fmt: skip
+    kept, ladder = climb(bench)
+    judged = here["valid"] if settings.evaluation.no_test else rest
+    part = np.where(judged < counts["train"] + counts["valid"], "valid", "test")
+    values = predict(kept.model, fresh.tasks, kept.table, judged)
+    baselines = baselines_of(fresh, frames, table.targets, here, judged, settings, say)
+    return Trained(fresh, kept.model, choice, kept.progress, ladder, rows[judged], part, values, baselines)
+
+
+def _fingerprint(plan: Plan, folds: Folds, choice: dict[str, Choice]) -> str:
+    """Hash of all that decides the weights."""
     described = {
         name: [encoders.to_json(chosen.settings), chosen.foundation and chosen.foundation.digest]
         for name, chosen in choice.items()
     }
-    fingerprint = hashlib.sha256(
-        json.dumps([asdict(settings), plan.data_hash, folds.hash, list(folds.ids), described], default=str).encode()
-    ).hexdigest()
-    job = Job(
-        model=model, tasks=fresh.tasks, modalities={i.name: i.modality for i in fresh.inputs}, table=table,
-        train=here["train"], valid=here["valid"], settings=settings.training, 
-        metric={t.target: primary_metric(t, settings.evaluation) for t in fresh.tasks},
-        seed=settings.seed, folder=folder, fingerprint=fingerprint, say=say, interactive=interactive,
-    )  # fmt: skip
-    progress = train(job)
-    say(f"trained {progress.step} steps in {progress.seconds:.0f} s; best at step {progress.best_step}")
-    judged = here["valid"] if settings.evaluation.no_test else rest
-    part = np.where(judged < counts["train"] + counts["valid"], "valid", "test")
-    values = predict(model, fresh.tasks, table, judged)
-    baselines = baselines_of(fresh, frames, table.targets, here, judged, settings, say)
-    return Trained(fresh, model, choice, progress, rows[judged], part, values, baselines)
+    decided = [asdict(plan.settings), plan.data_hash, folds.hash, list(folds.ids), described]
+    return hashlib.sha256(json.dumps(decided, default=str).encode()).hexdigest()
 
 
 def baselines_of(
     preparation: Preparation, frames: dict[str, pd.DataFrame], truth: dict[str, np.ndarray],
     folds: dict[str, np.ndarray], predict_rows: np.ndarray, settings: FitSettings, say: Callable[[str], None],
 ) -> dict[str, list[Baseline]]:  # fmt: skip
-    """The plain, tuned baselines of each target, with their values for ``predict_rows``."""
+    """The plain, tuned baselines of each target, with their values for ``predict_rows``. One of several processes fits
+    them."""
+    if not leads():
+        return {task.target: [] for task in preparation.tasks}
     started = time.monotonic()
     features = preparation.descriptors(frames)
     result = {}

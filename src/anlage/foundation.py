@@ -27,6 +27,9 @@ OPTIONS = "::"
 POOLING = "pooling."
 """What a checkpoint need not hold: an objective on tokens teaches no pooling."""
 
+POSITIONS = "embedding.positions"
+"""Vectors of the positions of a variant library: zero where the encoder was trained on other sequences."""
+
 
 @dataclass
 class Foundation:
@@ -92,23 +95,31 @@ def _from_checkpoint(source: str, modality: Modality) -> Foundation:
     return Foundation(source, found.settings, found.weights, found.digest, None, found.notes)
 
 
+def fresh(encoder: nn.Module, foundation: Foundation) -> set[str]:
+    """Names of the encoder's tensors that the foundation does not bring: its whole pooling, where the foundation lacks
+    some of it or was trained with another."""
+    own, brought = encoder.state_dict(), foundation.weights
+    pooling = {name for name in own if name.startswith(POOLING)}
+    same = all(name in brought and brought[name].shape == own[name].shape for name in pooling)
+    return set() if same else pooling
+
+
 def put_into(encoder: nn.Module, foundation: Foundation) -> None:
     """Give ``encoder``, built from the foundation's settings, its weights. Pooling that the foundation lacks starts as
     a plain mean. AnlageError where the tensors do not fit the encoder."""
-    own = encoder.state_dict()
-    lacking = sorted(name for name in own.keys() - foundation.weights.keys() if not name.startswith(POOLING))
-    given = {name: tensor for name, tensor in foundation.weights.items() if name in own or not name.startswith(POOLING)}
+    own, new = encoder.state_dict(), fresh(encoder, foundation)
+    given = {name: tensor for name, tensor in foundation.weights.items()
+             if name not in new and (name in own or not name.startswith(POOLING))}  # fmt: skip
+    if POSITIONS in own and POSITIONS not in given:  # of a variant library: nothing was known of it
+        given[POSITIONS] = own[POSITIONS].new_zeros(own[POSITIONS].shape)
+    lacking = sorted(own.keys() - given.keys() - new)
     extra = sorted(given.keys() - own.keys())
-    other = [name for name in given.keys() & own.keys() if own[name].shape != given[name].shape]
-    fresh = any(name.startswith(POOLING) and name not in given for name in own)
-    if any(name.startswith(POOLING) for name in other):  # another pooling than it was trained with
-        given = {name: tensor for name, tensor in given.items() if not name.startswith(POOLING)}
-        other, fresh = [name for name in other if not name.startswith(POOLING)], True
-    for names, what in ((lacking, "lacks"), (extra, "has no place for"), (sorted(other), "has another shape of")):
+    other = sorted(name for name in given.keys() & own.keys() if own[name].shape != given[name].shape)
+    for names, what in ((lacking, "lacks"), (extra, "has no place for"), (other, "has another shape of")):
         if names:
             raise AnlageError(f"--encoder {foundation.source}: {what} {names[0]} ({len(names)} such tensors)")
     encoder.load_state_dict(given, strict=False)
-    if fresh:
+    if new:
         encoder.pooling.start_as_mean()  # type: ignore[operator, union-attr]
 
 

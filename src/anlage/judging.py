@@ -28,7 +28,7 @@ def judge_test(run: Run, say: Say) -> Judged:
     if plan is None:
         raise AnlageError(f"{run.path}: its table is gone or has changed: give labelled rows: evaluate RUN TABLE")
     folds = plan.folds[0]
-    if not len(folds.rows("test")) or run.settings.split.folds:
+    if not len(folds.rows("test")) or run.fit_settings.split.folds:
         raise AnlageError(f"{run.path}: its split has no test rows to judge: give labelled rows: evaluate RUN TABLE")
     rows = np.concatenate([folds.rows("valid"), folds.rows("test")])
     return _judge(run, plan.samples.frame.iloc[rows], folds.part[rows], plan.groups[rows], plan, say)
@@ -36,9 +36,9 @@ def judge_test(run: Run, say: Say) -> Judged:
 
 def judge_cohort(run: Run, table: Any, say: Say) -> Judged:
     """New labelled rows. AnlageError where the table has not all targets."""
-    samples = read(table, id_column=run.settings.data.id)
+    samples = read(table, id_column=run.fit_settings.data.id)
     tell_problems(samples.problems, say)
-    column = run.settings.split.group
+    column = run.fit_settings.split.group
     known = column is not None and (column in samples.frame or column == samples.id_column)
     codes = fitting.group_codes(samples, str(column)) if known else None
     plan = _own_plan(run, say)
@@ -64,7 +64,7 @@ def _judge(
     run: Run, frame: pd.DataFrame, part: np.ndarray, groups: np.ndarray | None, plan: fitting.Plan | None, say: Say
 ) -> Judged:
     """``part`` [rows] is "valid" (chooses the baseline to beat) or "test"; ``groups`` [rows] are resampled together."""
-    tasks, settings = run.preparation.tasks, run.settings
+    tasks, settings = run.preparation.tasks, run.fit_settings
     for task in tasks:
         for column in task.columns:
             if column not in frame:
@@ -95,7 +95,7 @@ def _judge(
     metrics = assemble(
         targets, resamples=settings.evaluation.resamples, seed=settings.seed,
         split_hash=run.contents.provenance["split_hash"], data_hash=data_hash(frame),
-        training=run.contents.metrics["training"],
+        training=run.contents.metrics["training"], adaptation=run.contents.metrics.get("adaptation"),
     )  # fmt: skip
     test = parts["test"]
     ids = labelled.index.to_numpy()[test]
@@ -127,17 +127,17 @@ def _baselines(
     }
     where = {"train": np.arange(len(train)), "valid": len(train) + np.arange(len(valid))}
     new = len(known) + np.arange(len(next(iter(truth.values()))))
-    return fitting.baselines_of(run.preparation, both, all_truth, where, new, run.settings, say)
+    return fitting.baselines_of(run.preparation, both, all_truth, where, new, run.fit_settings, say)
 
 
 def _own_plan(run: Run, say: Say) -> fitting.Plan | None:
     """The plan of the run's own fit, where its table is still there and still the same; else None, and why is said."""
-    table = run.settings.data.table
+    table = run.fit_settings.data.table
     if not table:
         say("no baselines beside the model: it was fitted on a DataFrame, which is not kept")
         return None
     try:
-        plan = fitting.plan(table, run.settings, lambda _: None)
+        plan = fitting.plan(table, run.fit_settings, lambda _: None)
     except AnlageError as error:
         say(f"no baselines beside the model: {error}")
         return None

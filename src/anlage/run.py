@@ -17,6 +17,7 @@ from anlage.config import from_dict
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError, Problem
 from anlage.model import Model
+from anlage.pretrain_settings import PretrainSettings
 from anlage.samples.read import read, stream
 from anlage.samples.samples import Samples
 from anlage.settings import FitSettings
@@ -50,8 +51,21 @@ class Run:
         return self.path / REPORT
 
     @property
-    def settings(self) -> FitSettings:
-        """All that the fit was told."""
+    def settings(self) -> FitSettings | PretrainSettings:
+        """All that the fit or the pretraining was told."""
+        if self.contents.pretrained:
+            return from_dict(self.contents.settings, PretrainSettings)
+        return self.fit_settings
+
+    @property
+    def fit_settings(self) -> FitSettings:
+        """All that the fit was told. AnlageError where the bundle was pretrained: it has no targets."""
+        if self.contents.pretrained:
+            raise AnlageError(
+                f"{self.path} is a pretrained encoder and predicts nothing by itself: fit it to a target "
+                f"(anlage fit TABLE --target COLUMN --encoder {self.path}), or take its vectors "
+                f"(anlage embed {self.path} TABLE)"
+            )
         return from_dict(self.contents.settings)
 
     @cached_property
@@ -78,14 +92,14 @@ class Run:
     def predict(self, table: str | Path | pd.DataFrame, say: Callable[[str], None] = print) -> pd.DataFrame:
         """A row for each row of ``table``, in its order, with its id as index. A row that cannot be used is named by
         ``say`` and has empty predictions. A DataFrame's columns are those that the model was fitted on."""
-        samples = read(table, id_column=self.settings.data.id)
+        samples = read(table, id_column=self.fit_settings.data.id)
         return self._predict(samples, say)[0]
 
     def predict_stream(
         self, table: str | Path, rows: int = 10_000, say: Callable[[str], None] = print
     ) -> Iterator[pd.DataFrame]:
         """The same for tables larger than memory: frames of at most ``rows`` predictions."""
-        for samples in stream(table, rows=rows, id_column=self.settings.data.id):
+        for samples in stream(table, rows=rows, id_column=self.fit_settings.data.id):
             yield self._predict(samples, say)[0]
 
     def values(self, samples: Samples, say: Callable[[str], None]) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -12,8 +12,9 @@ import pandas as pd
 
 import anlage
 from anlage.choosing import describe
-from anlage.config import merge, option_groups, to_dict
+from anlage.config import option_groups, to_dict
 from anlage.fitting import Plan, Trained, join_folds
+from anlage.pretrain_settings import PretrainSettings
 from anlage.report.view import InputView, ReportView, SplitView, TargetView
 from anlage.settings import FitSettings
 from anlage.tasks.protocol import Task
@@ -27,7 +28,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
     folds = plan.folds[0]
     return {
         "anlage": anlage.__version__,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "sources": plan.samples.sources,
         "id_column": plan.samples.id_column,
@@ -39,12 +40,19 @@ def provenance(plan: Plan) -> dict[str, Any]:
     }
 
 
-def command(settings: FitSettings) -> str:
-    """The command line that repeats the fit: every option that differs from its default."""
-    words = ["anlage", "fit", settings.data.table or "TABLE"]
-    default = to_dict(FitSettings())
-    for name, group in option_groups().items():
-        if name == "table":
+def versions() -> dict[str, str]:
+    """Of Python and of what the software stands on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def command(settings: FitSettings | PretrainSettings) -> str:
+    """The command line that repeats the run: every option that differs from its default."""
+    fits = isinstance(settings, FitSettings)
+    source = settings.data.table or "TABLE" if isinstance(settings, FitSettings) else settings.data.corpus or "CORPUS"
+    words = ["anlage", "fit" if fits else "pretrain", source]
+    default = to_dict(type(settings)())
+    for name, group in option_groups(type(settings)).items():
+        if name in ("table", "corpus"):
             continue
         value = to_dict(settings)[group][name] if group else to_dict(settings)[name]
         if value == (default[group][name] if group else default[name]):
@@ -84,14 +92,14 @@ def report_view(
     )  # fmt: skip
 
 
-def recipe(settings: FitSettings) -> str:
+def recipe(settings: FitSettings | PretrainSettings) -> str:
     """The settings as a TOML recipe."""
     import tomli_w
 
     def known(value: Any) -> Any:
         return {k: known(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
-    return tomli_w.dumps(known(to_dict(merge(settings, {}))))
+    return tomli_w.dumps(known(to_dict(settings)))
 
 
 def labels(task: Task) -> list[str]:

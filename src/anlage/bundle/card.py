@@ -24,8 +24,11 @@ def model_card(title: str, contents: Contents) -> str:
     lines += ["## How good it is", "", *_scores(metrics), ""]
     lines += ["## Data and split", "", *_data(provenance), ""]
     lines += ["## Intended use", "", *_open_items(), ""]
-    lines += ["## Limits", "", *_limits(metrics), ""]
-    lines += ["## How to use it", "", "```", "anlage predict THIS_FOLDER new_rows.csv -o predictions.csv", "```", ""]
+    lines += ["## Limits", "", *_limits(metrics, contents.pretrained), ""]
+    use = "anlage predict THIS_FOLDER new_rows.csv -o predictions.csv"
+    if contents.pretrained:
+        use = "anlage fit TABLE --target COLUMN --encoder THIS_FOLDER"
+    lines += ["## How to use it", "", "```", use, "```", ""]
     versions = {"anlage": provenance.get("anlage", ""), **provenance.get("versions", {})}
     made = ", ".join(f"{_text(name)} {_text(version)}" for name, version in versions.items())
     lines += [f"Made on {_text(provenance.get('created', 'an unknown day'))} with {made}.", ""]
@@ -69,7 +72,10 @@ def _what(contents: Contents) -> Iterator[str]:
         more = f" and {len(entry['columns']) - 12} more columns" if len(entry["columns"]) > 12 else ""
         yield f"- reads {columns}{more} as {_text(entry['modality']['modality'])}"
     for entry in contents.targets:
-        yield f"- predicts `{_text(entry['target'])}` ({_text(entry['task'])})"
+        if contents.pretrained:
+            yield f"- is an encoder, trained without labels by the objective {_text(entry['task'])}: predicts nothing"
+        else:
+            yield f"- predicts `{_text(entry['target'])}` ({_text(entry['task'])})"
 
 
 def _scores(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -95,6 +101,9 @@ def _data(provenance: Mapping[str, Any]) -> Iterator[str]:
     rows = provenance.get("rows", {})
     if rows:
         yield "- rows: " + ", ".join(f"{count(n)} {_text(_PARTS.get(part, part))}" for part, n in rows.items())
+    if provenance.get("corpus"):
+        facts = [f"{count(n)} {_text(name)}" for name, n in provenance["corpus"].items() if isinstance(n, int) and n]
+        yield f"- corpus: {', '.join(facts)}"
     if provenance.get("split"):
         yield f"- split: {_text(provenance['split'])}"
     for key in ("data_hash", "split_hash", "seed"):
@@ -113,11 +122,12 @@ def _open_items() -> list[str]:
     ]
 
 
-def _limits(metrics: Mapping[str, Any]) -> Iterator[str]:
+def _limits(metrics: Mapping[str, Any], pretrained: bool) -> Iterator[str]:
     for target, entry in metrics.get("targets", {}).items():
         verdict = entry.get("verdict") or {}
         if verdict.get("outcome") in ("no better", "worse"):
-            yield f"- For `{_text(target)}` a plain baseline does as well or better: prefer it, it is simpler."
+            advice = "it has learned too little yet: train it longer" if pretrained else "prefer it, it is simpler"
+            yield f"- For `{_text(target)}` a plain baseline does as well or better: {advice}."
         if not entry.get("model", {}).get("test"):
             yield f"- `{_text(target)}` was not measured on test rows: the validation numbers chose the weights."
     yield "- Measured on rows of the table it was made from; other sites, instruments or populations can differ."

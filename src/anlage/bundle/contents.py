@@ -27,7 +27,7 @@ class Contents:
     """All that prediction replays and all that was measured. JSON-able but for the weights."""
 
     settings: dict[str, Any]
-    """FitSettings as nested dictionaries."""
+    """FitSettings or PretrainSettings as nested dictionaries."""
     inputs: list[dict[str, Any]]
     """For each input: ``name``, ``columns``, ``modality`` (its to_json), ``shape`` and ``encoder`` (JSON)."""
     targets: list[dict[str, Any]]
@@ -41,3 +41,8 @@ class Contents:
     """Learning curves: one entry for each epoch."""
     weights: dict[str, "Tensor"] = field(repr=False)
     """Parameters and buffers by name."""
+
+    @property
+    def pretrained(self) -> bool:
+        """Was it made without a target (`anlage pretrain`)?"""
+        return "objective" in self.settings

@@ -117,12 +117,12 @@ def _verdict(
         "text": said.text,
         "outcome": said.outcome,
         "baseline": best,
-        "difference": _numbers(said.difference, counts=False),
+        "difference": estimate_json(said.difference, counts=False),
         "part": part,
     }
 
 
-def _numbers(e: Estimate, counts: bool = True) -> dict[str, float | int | None]:
+def estimate_json(e: Estimate, counts: bool = True) -> dict[str, float | int | None]:
     """An estimate for JSON, which has no NaN: undefined is null."""
     shown = {"value": e.value, "low": e.low, "high": e.high}
     found: dict[str, float | int | None] = {k: (float(v) if np.isfinite(v) else None) for k, v in shown.items()}
@@ -130,4 +130,4 @@ def _numbers(e: Estimate, counts: bool = True) -> dict[str, float | int | None]:
 
 
 def _json(parts: dict[str, dict[str, Estimate]], counts: bool = True) -> dict[str, Any]:
-    return {part: {name: _numbers(e, counts) for name, e in of.items()} for part, of in parts.items()}
+    return {part: {name: estimate_json(e, counts) for name, e in of.items()} for part, of in parts.items()}

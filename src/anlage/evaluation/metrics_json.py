@@ -15,6 +15,7 @@
     level       0.95; low and high are percentiles of ``resamples`` bootstrap resamples drawn with ``seed``
     split_hash, data_hash     what was learned from and judged on
     training    how the model came to be: what the caller gives
+    adaptation  how a pretrained encoder was adapted, null where there is none: what the caller gives
 
 A part that was not judged (``--no-test``) is absent. A number that is undefined (one class only) is null. ``n`` counts
 rows with a known truth. Later versions of schema 1 only add keys.
@@ -43,6 +44,7 @@ def assemble(
     split_hash: str,
     data_hash: str,
     training: Mapping[str, Any] | None = None,
+    adaptation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """metrics.json from the entries that ``evaluate_target`` made."""
     resampled = {of["resampled"] for of in targets.values()}
@@ -57,4 +59,5 @@ def assemble(
         "split_hash": split_hash,
         "data_hash": data_hash,
         "training": dict(training or {}),
+        "adaptation": None if adaptation is None else dict(adaptation),
     }

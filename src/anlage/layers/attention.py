@@ -6,6 +6,7 @@ the time.
 T tokens of all parts, W width, H heads, D width of a head, F feed-forward width; M members of a group, L the longest.
 """
 
+import contextlib
 from dataclasses import dataclass
 
 import torch
@@ -84,6 +85,13 @@ class Attention(nn.Module):
         qkv = self.qkv(x_TW).unflatten(1, (3, self.heads, -1))
         if turns is not None:
             qkv = _turn(qkv, turns)
+        # on CPUs the backward pass of attention is slower in 16 bits than in 32
+        exact = x_TW.device.type == "cpu" and torch.is_grad_enabled()
+        with torch.autocast("cpu", enabled=False) if exact else contextlib.nullcontext():
+            answers = self._attend(qkv.float() if exact else qkv, grouped)
+        return self.out(answers)
+
+    def _attend(self, qkv: Float[Tensor, "T 3 H D"], grouped: Grouped) -> Float[Tensor, "T W"]:
         answers = []
         for group, rows in zip(grouped.groups, grouped.split(qkv.flatten(1)), strict=True):
             q_MHLD, k_MHLD, v_MHLD = rows.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -91,7 +99,7 @@ class Attention(nn.Module):
             mask = None if group.valid is None or self.causal else group.valid[:, None, None, :]
             answer = F.scaled_dot_product_attention(q_MHLD, k_MHLD, v_MHLD, attn_mask=mask, is_causal=self.causal)
             answers.append(answer.transpose(1, 2).flatten(2))
-        return self.out(grouped.join(answers))
+        return grouped.join(answers)
 
 
 class FeedForward(nn.Module):

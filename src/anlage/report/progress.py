@@ -8,6 +8,7 @@ import numpy as np
 from anlage.bundle.numbers import known
 from anlage.report.figures import curves
 from anlage.report.judged import Figure
+from anlage.report.scores import smaller_is_better
 
 _LOSSES = {"train_loss": "training", "valid_loss": "validation"}
 _MOST_LINES = 3
@@ -16,7 +17,8 @@ _MOST_LINES = 3
 def learning_curves(history: Sequence[Mapping[str, Any]], primary: Mapping[str, str]) -> list[Figure]:
     """The losses, and for each target (``primary``: target → metric) the validation metric that decides.
 
-    An entry's ``valid`` holds numbers by target; errors come negated, as training reads them (greater = better).
+    An entry's ``valid`` holds numbers by target; errors come negated, as training reads them (greater = better), and
+    are drawn as they are.
     """
     axis = "epoch" if all(known(entry.get("epoch")) for entry in history) else "step"
     drawn = []
@@ -31,7 +33,8 @@ def learning_curves(history: Sequence[Mapping[str, Any]], primary: Mapping[str, 
     lines = [line for line in lines if line[1]][:_MOST_LINES]
     if lines:
         metrics = " and ".join(dict.fromkeys(primary.get(name, name) for name, _, _ in lines))
-        best = _best(lines)
+        best, errors = _best(lines), smaller_is_better()
+        lines = [(n, x, [-v for v in y] if primary.get(n) in errors else y) for n, x, y in lines]
         caption = f"Validation {metrics}." + (" Dashed: the weights that were kept." if best is not None else "")
         drawn.append(Figure(curves(lines, axis, metrics, best), caption))
     return drawn

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from anlage.bundle.numbers import count, number
 from anlage.errors import Problem
 from anlage.report.judged import judged
+from anlage.report.ladder import ladder_table, outcome
 from anlage.report.progress import learning_curves
 from anlage.report.scores import scores, smaller_is_better
 from anlage.report.view import ReportView, SplitView
@@ -33,11 +34,14 @@ def render(view: ReportView) -> str:
     targets = view.metrics.get("targets", {})
     scored = [scores(name, entry) for name, entry in targets.items()]
     primary = {name: entry.get("primary", "") for name, entry in targets.items()}
+    adaptation = view.metrics.get("adaptation")
     return environment.get_template("report.html.jinja").render(
         view=view,
         metrics=view.metrics,
         scored=scored,
         outcome=scored[0].outcome if len(scored) == 1 else "",
+        ladder=ladder_table(adaptation) if adaptation else None,
+        ladder_outcome=outcome(adaptation).capitalize() if adaptation else "",
         targets=[judged(target, view.show_rows) for target in view.targets],
         curves=learning_curves(view.history, primary),
         labels=_label_tables(view.split),

@@ -82,5 +82,7 @@ class ReportView:
     """The same as a recipe (TOML)."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """As in the bundle: versions, hashes, seed, day."""
+    pretrained: bool = False
+    """Made without a target: an objective was measured, nothing is predicted."""
     show_rows: bool = False
     """Show ids and values of single rows (the worst errors, the bad rows)."""

@@ -75,22 +75,31 @@ def read_parts(
     return keep(samples, where)
 
 
-def stream(source: str | Path | pd.DataFrame, rows: int = 10_000, id_column: str | None = None) -> Iterator[Samples]:
-    """Read a table of any size, ``rows`` rows at a time; ids stay unique over all of them.
+def stream(
+    source: str | Path | pd.DataFrame, rows: int = 10_000, id_column: str | None = None, where: Sequence[str] = ()
+) -> Iterator[Samples]:
+    """Read a table of any size, ``rows`` rows at a time; ids stay unique over all of them. ``where``: as :func:`read`,
+    chunks without such a row come empty.
 
     Raises:
         AnlageError: as :func:`read`, at the latest when the broken place is reached.
     """
     ids = _Ids(id_column)
-    start = 0
+    start = kept = 0
     for chunk in _chunks(source, rows):
         if not isinstance(source, pd.DataFrame):
             chunk.frame.index = pd.RangeIndex(start, start + len(chunk.frame))
         start += len(chunk.frame)
         if len(chunk.frame) or chunk.problems:
-            yield _finish(chunk, _name(source), ids)
+            samples = _finish(chunk, _name(source), ids)
+            for rule in where:
+                samples.frame = samples.frame[_holds(samples.frame, rule)]
+            kept += len(samples)
+            yield samples
     if start == 0:
         raise AnlageError(f"{_name(source)}: holds no rows")
+    if where and not kept:
+        raise AnlageError(f"--where {' '.join(where)}: no row has it")
 
 
 def keep(samples: Samples, where: Sequence[str]) -> Samples:
@@ -100,18 +109,24 @@ def keep(samples: Samples, where: Sequence[str]) -> Samples:
         AnlageError: no such column, or no row left.
     """
     for rule in where:
-        column, sign, wanted = rule.partition("=")
-        if not sign:
-            raise AnlageError(f"--where {rule}: write COLUMN=VALUE")
-        if column not in samples.frame:
-            raise AnlageError(f"--where {rule}: no column {column}; there are {_listed(samples.frame.columns)}")
-        have = samples.frame[column].map(_spelled)
-        rows = have.isin({_spelled(v) for v in wanted.split("|")}).to_numpy()
+        rows = _holds(samples.frame, rule)
         if not rows.any():
-            raise AnlageError(f"--where {rule}: no row has it; {column} holds {_listed(have.unique())}")
+            column = rule.partition("=")[0]
+            listed = _listed(samples.frame[column].map(_spelled).unique())
+            raise AnlageError(f"--where {rule}: no row has it; {column} holds {listed}")
         notes = [*samples.notes, f"{rule}: {int(rows.sum()):,} of {len(rows):,} rows kept"]
         samples = Samples(samples.frame[rows], samples.sources, samples.id_column, samples.problems, notes)
     return samples
+
+
+def _holds(frame: pd.DataFrame, rule: str) -> np.ndarray:
+    """[rows] bool: which satisfy COLUMN=VALUE[|VALUE...]."""
+    column, sign, wanted = rule.partition("=")
+    if not sign:
+        raise AnlageError(f"--where {rule}: write COLUMN=VALUE")
+    if column not in frame:
+        raise AnlageError(f"--where {rule}: no column {column}; there are {_listed(frame.columns)}")
+    return frame[column].map(_spelled).isin({_spelled(v) for v in wanted.split("|")}).to_numpy()
 
 
 class _Ids:

@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from dataclasses import fields
+from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ class Objective(Task):
     lengths.
     """
 
-    layouts: frozenset[str]
+    layouts: ClassVar[frozenset[str]]
     """Names of the layouts that it can work on."""
 
     def bind(self, shape: Shape, augment: Callable[[Layout, torch.Generator], Layout]) -> Self:
@@ -69,10 +70,19 @@ class Objective(Task):
     def to_columns(self, values: np.ndarray) -> dict[str, np.ndarray]:
         raise TypeError(f"{self.name} has no predictions: it is measured, not decoded")
 
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """The settings of this objective (its own dataclass fields) and their types."""
+        hints = get_type_hints(cls)
+        return {f.name: hints[f.name] for f in fields(cls) if f.name not in {g.name for g in fields(Task)}}
+
     @property
     def state(self) -> dict[str, Any]:
-        return {"shape": shape_to_json(self.shape)}
+        options = {name: getattr(self, name) for name in self.options()}
+        return {"shape": shape_to_json(self.shape), "options": options}
 
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
         self.shape = shape_from_json(state["shape"])
+        for name in self.options().keys() & state["options"].keys():
+            setattr(self, name, state["options"][name])

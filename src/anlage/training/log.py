@@ -50,7 +50,9 @@ class Log:
         progress = self.progress
         pace = float(np.mean(step_seconds[-20:]))
         loss = progress.loss_sum / progress.loss_count if progress.loss_count else float("nan")
-        best = f" best {progress.best:.4f}" if np.isfinite(progress.best) else ""
+        alone = next(iter(self.job.metric.values())) if len(self.job.metric) == 1 else None
+        sign = -1.0 if alone is not None and not alone.greater_is_better else 1.0
+        best = f" best {sign * progress.best:.4f}" if np.isfinite(progress.best) else ""
         state = f"step {progress.step}/{progress.total_steps} loss {loss:.4f}{best} {1 / pace:.1f} steps/s"
         self.bar.update(self.task, completed=progress.step, total=progress.total_steps, state=state)
 
@@ -60,7 +62,7 @@ class Log:
             return
         last, progress = self.progress.history[-1], self.progress
         left = (progress.total_steps - progress.step) * last["seconds"] / max(1, progress.step)
-        scores = "  ".join(f"{name} {value:.4f}" for name, value in last["valid"].items())
+        scores = "  ".join(self._score(name, value) for name, value in last["valid"].items())
         mark = " *" if progress.best_step == progress.step else ""
         line = f"step {progress.step}/{progress.total_steps}  loss {last['train_loss']:.4f}  valid {scores}{mark}"
         pace = len(self.job.train) * last["epoch"] / max(last["seconds"], 0.1)
@@ -73,6 +75,11 @@ class Log:
             self.board.add_scalar("loss/train", last["train_loss"], last["step"])
             for name, value in last["valid"].items():
                 self.board.add_scalar(f"valid/{name}", value, last["step"])
+
+    def _score(self, target: str, score: float) -> str:
+        """The deciding metric of a target as people know it: errors, which training reads negated, as errors."""
+        metric = self.job.metric[target]
+        return f"{target} {metric.name} {score if metric.greater_is_better else -score:.4f}"
 
 
 def _tensorboard(job: "Job") -> Any:

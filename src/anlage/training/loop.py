@@ -286,7 +286,7 @@ class Loop:
         if possible < min(least, progress.total_steps):
             needed = (each + once / self.usually_every) * least
             self.job.say(f"{self.job.least_epochs} passes over the training rows would take about {needed:.0f} s, and "
-                         f"{max(0.0, left):.0f} s of the budget are left: not begun")  # fmt: skip
+                         f"{max(0.0, left):.0f} s of the budget are left: it ends here")  # fmt: skip
             progress.finished = True
             return
         if possible < progress.total_steps:

@@ -1,0 +1,37 @@
+"""``metrics.json`` → the table of adaptations that were tried, for the page and for the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anlage.bundle.numbers import count, interval
+from anlage.report.judged import Table
+
+
+def ladder_table(ladder: Mapping[str, Any]) -> Table:
+    """A row for each rung: its metrics on the validation rows, its gain over the rung below, what it cost."""
+    rungs = ladder["rungs"]
+    scores = rungs[0]["scores"]
+    names = [f"{target}: {cell['metric']}".replace("_", " ") for target, cell in scores.items()]
+    header = ["adaptation", *names, "gain over the one before", "weights that learn", "steps", "seconds"]
+    rows = []
+    for rung in rungs:
+        shown = [" ".join(interval(rung["scores"][target])).strip() for target in scores]
+        gain = " ".join(interval(rung["gain"])).strip() if rung["gain"] else ""
+        cost = [count(rung["learned_parameters"]), count(rung["steps"]), f"{rung['seconds']:.0f}"]
+        name = rung["adaptation"] + (" (kept)" if rung["adaptation"] == ladder["kept"] else "")
+        rows.append([name, *shown, gain, *cost])
+    return Table("Adaptation of the pretrained encoder, judged on validation rows", header, rows)
+
+
+def outcome(ladder: Mapping[str, Any]) -> str:
+    """What was kept and why, in one line."""
+    return f"adaptation {ladder['kept']} is kept: {ladder['why']}"
+
+
+def lines(ladder: Mapping[str, Any]) -> list[str]:
+    """The same for the terminal, in columns."""
+    table = ladder_table(ladder)
+    cells = [table.header, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return [*shown, outcome(ladder)]
