@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from anlage.choosing import Choice, adopt, choose_encoders, choose_tasks, columns_of
+from anlage.corpus.values import seen_rows
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError, Problem
 from anlage.evaluation.baselines import Baseline, fit_baselines
@@ -225,8 +226,11 @@ def train_fold(
         if unseen:
             say(f"{task.target}: {len(unseen)} judged rows have a label that no training row has: left out there")
     choice = choose_encoders(fresh, settings.model.encoder, own_encoder)
+    plain = copy.deepcopy(fresh)  # the baselines' view of the rows, which no pretrained encoder shapes
     adopt(fresh, choice)
     table = fresh.table(frames, targets)
+    seen = seen_before(fresh, choice, frames)
+    seen[: counts["train"] + counts["valid"]] = False  # test rows alone must be new
     bench = Bench(
         preparation=fresh, choice=choice, table=table, train=here["train"], valid=here["valid"],
         groups=plan.groups[rows[here["valid"]]], settings=settings, folder=folder,
@@ -234,10 +238,26 @@ def train_fold(
     )  # fmt: skip
     kept, ladder = climb(bench)
     judged = here["valid"] if settings.evaluation.no_test else rest
+    if seen.any():
+        left_out = settings.evaluation.exclude_seen
+        judged = judged[~seen[judged]] if left_out else judged
+        done = "they are left out" if left_out else "leave them out with --exclude-seen"
+        say(f"LEAK: {seen.sum()} of {counts['test']} test rows were in the corpus of a pretrained encoder: {done}")
+    if ladder is not None:
+        ladder |= {"test_rows_seen": int(seen.sum()), "test_rows_left_out": settings.evaluation.exclude_seen}
     part = np.where(judged < counts["train"] + counts["valid"], "valid", "test")
     values = predict(kept.model, fresh.tasks, kept.table, judged)
-    baselines = baselines_of(fresh, frames, table.targets, here, judged, settings, say)
+    baselines = baselines_of(plain, frames, table.targets, here, judged, settings, say)
     return Trained(fresh, kept.model, choice, kept.progress, ladder, rows[judged], part, values, baselines)
+
+
+def seen_before(preparation: Preparation, choice: dict[str, Choice], frames: dict[str, pd.DataFrame]) -> np.ndarray:
+    """[rows] bool: whether an input's value was in the corpus that its encoder was pretrained on."""
+    seen = np.zeros(len(next(iter(frames.values()))), dtype=bool)
+    for item in preparation.inputs:
+        if (foundation := choice[item.name].foundation) is not None:
+            seen |= seen_rows(foundation.source, item.modality, frames[item.name])
+    return seen
 
 
 def _fingerprint(plan: Plan, folds: Folds, choice: dict[str, Choice]) -> str:

@@ -121,7 +121,7 @@ def _climb(bench: Bench, names: tuple[str, ...], budget: float | None) -> tuple[
     steps: list[Step] = []
     for name in names:
         first = not steps
-        if budget is not None and budget <= 0:
+        if steps and budget is not None and bench.decided(budget <= 0):
             return steps, steps[-1].rung, f"the budget does not allow {name}"
         share = budget / 2 if budget is not None and first and len(names) > 1 else budget  # some is left to climb
         try:

@@ -16,7 +16,7 @@ import anlage
 from anlage.bundle.contents import Contents
 from anlage.bundle.read import is_bundle
 from anlage.bundle.read import read as read_bundle
-from anlage.choosing import Choice, build_chosen, choose_encoders, describe
+from anlage.choosing import Choice, adopt, build_chosen, choose_encoders, describe
 from anlage.config import to_dict
 from anlage.corpus.corpus import Corpus, gather
 from anlage.corpus.values import SEEN, seen_file, seen_hashes
@@ -108,7 +108,11 @@ def plan(source: str | Path | pd.DataFrame, settings: PretrainSettings, own: typ
     item = corpus.item
     objective = choose_objective(settings.objective, item)
     values = hold_out(np.flatnonzero(corpus.kept), settings.seed)
-    prepared, value_of_row = corpus.prepare(values["train"])
+    corpus.fit(values["train"])
+    wanted = settings.model.encoder or (USUAL_ENCODER[item.modality.shape.layout],)
+    choice = choose_encoders(Preparation([item], [objective]), wanted, own)
+    adopt(Preparation([item], [objective]), choice)
+    prepared, value_of_row = corpus.prepare()
     objective.bind(item.modality.shape, item.modality.augment)
     rows = {part: np.flatnonzero(np.isin(value_of_row, chosen)) for part, chosen in values.items()}
     truth = np.broadcast_to(np.zeros((1, 1), dtype=np.float32), (len(value_of_row), 1))
@@ -118,11 +122,10 @@ def plan(source: str | Path | pd.DataFrame, settings: PretrainSettings, own: typ
     hashes = corpus.hashes()
     share = 1 - len(values["train"]) / corpus.kept.sum()
     how = f"held out at random: {share:.1%} of the distinct values; near-duplicates can lie on both sides"
-    wanted = settings.model.encoder or (USUAL_ENCODER[item.modality.shape.layout],)
-    choice = choose_encoders(Preparation([item], [objective]), wanted, own)[item.name]
+    chosen = choice[item.name]
     result = Plan(
         settings=settings, corpus=corpus, objective=objective, table=table, rows=rows, value_of_row=value_of_row,
-        choice=replace(choice, settings=suited(choice.settings, objective)),
+        choice=replace(chosen, settings=suited(chosen.settings, objective)),
         trained_on=hashes[values["train"]], how=how, data_hash=_digest(np.sort(hashes[corpus.kept])),
         split_hash=_digest(*(np.sort(hashes[chosen]) for chosen in values.values())),
     )  # fmt: skip

@@ -146,7 +146,8 @@ def test_records_and_images_are_held_in_memory(tmp_path: Path) -> None:
     corpus = collect(frame, tmp_path, exclude=str(tmp_path / "judged.csv"))
     assert isinstance(corpus, MemoryCorpus)
     assert corpus.facts["duplicates"] == 5 and corpus.kept.sum() == 50 and corpus.facts["excluded"] == 10
-    prepared, rows = corpus.prepare(np.arange(20))
+    corpus.fit(np.arange(20))
+    prepared, rows = corpus.prepare()
     assert np.array_equal(rows, np.arange(50)) and len(prepared.index) == 50
     mean = corpus.item.modality.state["mean"]
     np.testing.assert_allclose(mean, records().iloc[:20][list("abc")].mean(), rtol=1e-6)  # the training rows' alone

@@ -69,9 +69,13 @@ class Corpus(ABC):
         """[values] bool: which are similar to one of these checked rows."""
 
     @abstractmethod
-    def prepare(self, train: np.ndarray) -> tuple[Prepared, np.ndarray]:
-        """Fit the modality on the values numbered by ``train`` and prepare all that are kept: a row for each part, and
-        [rows] the number of the value that it is, or is a piece of."""
+    def fit(self, train: np.ndarray) -> None:
+        """Fit the modality on the values numbered by ``train``."""
+
+    @abstractmethod
+    def prepare(self) -> tuple[Prepared, np.ndarray]:
+        """All values that are kept: a row for each part, and [rows] the number of the value that it is, or is a piece
+        of. After :meth:`fit`."""
 
     @abstractmethod
     def hashes(self) -> np.ndarray:
@@ -104,10 +108,12 @@ class StoredCorpus(Corpus):
         os.replace(beside, path)
         return found
 
-    def prepare(self, train: np.ndarray) -> tuple[Prepared, np.ndarray]:
+    def fit(self, train: np.ndarray) -> None:
         # Token ids follow from the alphabet alone; whether the corpus is a library of variants is not asked, since an
         # encoder that is to read other tables must not rely on it.
         self.item.modality.state = {"length": None, "positions": None}
+
+    def prepare(self) -> tuple[Prepared, np.ndarray]:
         parts = self.store.parts
         rows = np.flatnonzero(self.kept[parts.values])
         return Prepared(parts, rows), np.asarray(parts.values[rows])
@@ -128,8 +134,10 @@ class MemoryCorpus(Corpus):
     def near(self, excluded: pd.DataFrame, identity: float, say: Say) -> np.ndarray:
         raise AnlageError(f"--exclude-identity compares sequences, not {self.item.modality.name}: leave it away")
 
-    def prepare(self, train: np.ndarray) -> tuple[Prepared, np.ndarray]:
+    def fit(self, train: np.ndarray) -> None:
         self.item.modality.fit(self.frame.iloc[train])
+
+    def prepare(self) -> tuple[Prepared, np.ndarray]:
         prepared = self.item.modality.prepare(self.frame)
         rows = np.flatnonzero(self.kept & (prepared.index >= 0))
         return Prepared(prepared.parts, prepared.index[rows]), rows

@@ -13,6 +13,8 @@ class EvaluationSettings:
     """The metric that stops training and decides the verdict. Default: the first that the field reports."""
     no_test: bool = False
     """Leave the test rows untouched until `anlage evaluate` is asked for them."""
+    exclude_seen: bool = False
+    """Leave out test rows that were in the corpus of a pretrained encoder (they are always counted aloud)."""
     resamples: int = 2000
     """Bootstrap resamples for the 95 % intervals."""
     baseline_budget: str = "5m"

@@ -25,7 +25,10 @@ def ladder_table(ladder: Mapping[str, Any]) -> Table:
 
 def outcome(ladder: Mapping[str, Any]) -> str:
     """What was kept and why, in one line."""
-    return f"adaptation {ladder['kept']} is kept: {ladder['why']}"
+    seen = ladder.get("test_rows_seen", 0)
+    told = "left out" if ladder.get("test_rows_left_out") else "they flatter the model"
+    leak = f"; {seen} test rows were in the corpus of the pretrained encoder: {told}" if seen else ""
+    return f"adaptation {ladder['kept']} is kept: {ladder['why']}{leak}"
 
 
 def lines(ladder: Mapping[str, Any]) -> list[str]:

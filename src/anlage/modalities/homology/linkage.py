@@ -2,8 +2,8 @@
 
 Searching all against all is quadratic in large families, and a search with a limit on the targets of a query drops
 pairs there without a word. So near-copies are first put behind one head; heads are searched with a limit, and a query
-whose list may have been cut is searched again, outside of the group that it has reached by then, until no list is cut:
-the pairs never looked at lie within one group.
+whose list may have been cut is searched again, outside of the group that it has reached by then (first where no such
+group is, then in the other ones), until no list is cut: the pairs never looked at lie within one group.
 """
 
 import numpy as np
@@ -66,10 +66,12 @@ class _Links:
         cut = self._look(queries, targets, least, narrow)
         while len(cut):
             label = self.labels()
-            largest = np.bincount(label[cut]).argmax()
-            mine, rest = cut[label[cut] == largest], cut[label[cut] != largest]
-            outside = targets[label[targets] != largest]
-            cut = np.concatenate([rest, self._look(mine, outside, least, narrow)])
+            crowded = np.isin(label[targets], label[cut])
+            again = [self._look(cut, targets[~crowded], least, narrow)]
+            for group in np.unique(label[cut]).tolist():
+                others = targets[crowded & (label[targets] != group)]
+                again.append(self._look(cut[label[cut] == group], others, least, narrow))
+            cut = np.unique(np.concatenate(again))  # each has found half a list of links beyond its group, or is out
         return Hits.join(narrow)
 
     def _look(self, queries: np.ndarray, targets: np.ndarray, least: Threshold, narrow: list[Hits]) -> np.ndarray:

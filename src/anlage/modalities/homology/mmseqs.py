@@ -57,7 +57,7 @@ class Mmseqs:
     """Implements :class:`anlage.modalities.homology.hits.Engine`. Its files lie in a folder of their own that
     :meth:`close` removes."""
 
-    limit = 500
+    limit = 300
 
     def __init__(self, program: str, sequences: list[str], kind: Kind, threads: int):
         self.lengths = np.array([len(s) for s in sequences], dtype=np.int64)
