@@ -195,10 +195,8 @@ def main() -> None:
         print(f"{name}: {outside:.3f} s around the encoder ({outside / medians[name]:.1%})")
     truth = found["peer fp32, sorted"]
     for name in ("anlage fp32", "anlage bf16", "peer bf16, sorted"):
-        difference = np.abs(found[name] - truth).max()
-        print(
-            f"{name} beside peer fp32: largest difference {difference:.1e}, smallest cosine {cosine(found[name], truth):.6f}"
-        )
+        largest, smallest = np.abs(found[name] - truth).max(), cosine(found[name], truth)
+        print(f"{name} beside peer fp32: largest difference {largest:.1e}, smallest cosine {smallest:.6f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import torch
 from corpus.examples import fasta, texts, walks
 
 import anlage
-from anlage import cli, pretraining
+from anlage import pretraining
+from anlage.commands import pretrain
 from anlage.config import load_settings, merge, option_groups, save_settings, to_dict
 from anlage.corpus.values import seen_hashes, seen_rows, text_hashes
 from anlage.errors import AnlageError
@@ -311,7 +312,7 @@ class TestCommand:
         )
         save_settings(settings, tmp_path / "recipe.toml")
         assert load_settings(tmp_path / "recipe.toml", PretrainSettings) == settings
-        command = cli.pretrain_command([str(corpus), "--recipe", str(tmp_path / "recipe.toml"), "--epochs", "5"])
+        command = pretrain.asked([str(corpus), "--recipe", str(tmp_path / "recipe.toml"), "--epochs", "5"])
         assert (command.data.corpus, command.objective, command.training.epochs) == (str(corpus), "masked", 5)
         assert command.data.exclude == ("a.csv",) and command.training.patience == 0
         with pytest.raises(AnlageError, match="unknown key 'objective'"):
@@ -342,7 +343,7 @@ class TestCommand:
             "--objective",
             "masked:span=2",
         ]
-        cli.pretrain(words)
+        pretrain.pretrain(words)
         shown = capsys.readouterr()
         assert f"--encoder {out}" in shown.out and "objective: masked (rate 0.15, span 2.0)" in shown.err
         repeated = anlage.load(out).contents.settings
@@ -350,7 +351,7 @@ class TestCommand:
         page = (out / "report.html").read_text()
         assert "anlage pretrain" in page and "--objective masked:span=2" in page
         with pytest.raises(AnlageError, match="which corpus"):
-            cli.pretrain(["--epochs", "3"])
+            pretrain.pretrain(["--epochs", "3"])
 
     def test_every_setting_is_a_flag_with_help_and_answers_without_torch(self) -> None:
         code = (

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from anlage.advising.advice import Advice as Advice
     from anlage.api import Run as Run
+    from anlage.api import advise as advise
     from anlage.api import embed as embed
     from anlage.api import evaluate as evaluate
     from anlage.api import fit as fit
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from anlage.api import pretrain as pretrain
     from anlage.api import resume as resume
     from anlage.api import search as search
+    from anlage.api import update as update
     from anlage.embedding.settings import EmbedSettings as EmbedSettings
     from anlage.encoders.protocol import Encoder as Encoder
     from anlage.errors import AnlageError as AnlageError
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "fit": "anlage.api",
+    "advise": "anlage.api",
     "resume": "anlage.api",
     "pretrain": "anlage.api",
     "load": "anlage.api",
@@ -41,7 +45,9 @@ _HOME = {
     "evaluate": "anlage.api",
     "embed": "anlage.api",
     "search": "anlage.api",
+    "update": "anlage.api",
     "Run": "anlage.api",
+    "Advice": "anlage.advising.advice",
     "FitSettings": "anlage.settings",
     "EmbedSettings": "anlage.embedding.settings",
     "PretrainSettings": "anlage.pretrain_settings",

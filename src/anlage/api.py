@@ -1,4 +1,4 @@
-"""The verbs: fit, resume, pretrain, load, inspect, evaluate. Each is a page of straight calls."""
+"""The verbs: fit, resume, pretrain, update, load, inspect, evaluate. Each is a page of straight calls."""
 
 import shutil
 import sys
@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -29,8 +29,12 @@ from anlage.settings import FitSettings
 from anlage.shapes import shape_to_json
 from anlage.splits.inspect import Inspection
 from anlage.training.devices import leads, processes, wait_for_others
+from anlage.update_settings import UpdateSettings
 
-__all__ = ["Run", "embed", "evaluate", "fit", "inspect", "load", "pretrain", "resume", "search"]
+if TYPE_CHECKING:
+    from anlage.advising.advice import Advice
+
+__all__ = ["Run", "advise", "embed", "evaluate", "fit", "inspect", "load", "pretrain", "resume", "search", "update"]
 
 TRAINING = "training"
 RECIPE = "recipe.toml"
@@ -137,6 +141,29 @@ def resume(out: str | Path, *, table: pd.DataFrame | None = None, encoder: type 
     return fit(table, out=out, settings=load_settings(recipe), resume=True, encoder=encoder, say=say)
 
 
+def advise(
+    table: str | Path | pd.DataFrame,
+    *,
+    settings: FitSettings | None = None,
+    encoder: str | Sequence[str] | None = None,
+    say: Say = _say,
+    **options: Any,
+) -> "Advice":
+    """What to fit on ``table``: encoder, size, adaptation, batches, metric, each with its reason, and the time that
+    this takes on this machine, measured with some real optimiser steps. Writes nothing, and keeps no trained model.
+
+    ``settings``, ``encoder``, ``options``: as for :func:`fit`; what they set stays, what they leave open is advised.
+    Of test rows only the number is used. ``print(advice)`` shows it; ``fit(table, settings=advice.settings)`` runs it.
+    Raises AnlageError, with one clear line, for whatever cannot be read or learned."""
+    from anlage.advising.advise import advise as advised
+
+    if encoder is not None:
+        options["encoder"] = encoder
+    if isinstance(table, str | Path):
+        options["table"] = str(table)
+    return advised(table, merge(settings or FitSettings(), options), say)
+
+
 def pretrain(
     corpus: str | Path | pd.DataFrame | None = None,
     *,
@@ -197,6 +224,79 @@ def pretrain(
     (folder / TRAINING / "checkpoint.safetensors").unlink()
     wait_for_others()
     return Run(folder, own)
+
+
+def update(
+    run: str | Path | Run | None = None,
+    new: str | Path | pd.DataFrame | None = None,
+    *,
+    out: str | Path | None = None,
+    settings: UpdateSettings | None = None,
+    table: str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame] = (),
+    overwrite: bool = False,
+    resume: bool = False,
+    say: Say = _say,
+    **options: Any,
+) -> Run:
+    """Go on training the model of ``run`` (a bundle of fit or update) on ``new`` labelled rows, beside replayed old
+    ones; judge it before and after on the old test rows (what was forgotten) and on test rows among the new (what was
+    gained); write a bundle to ``out``.
+
+    ``options``: ``replay`` (old training rows for each new one), ``drop_overlap``, and any of the training
+    (``epochs=5``), which is else trained as in the fit; they override ``settings``. ``table``: where the tables that
+    the run learned from lie now, in their order, or DataFrames in their place. ``resume``: go on with an interrupted
+    update in ``out``, with the settings that it began with (DataFrames are given again). Raises AnlageError, with one
+    clear line, for whatever cannot be read, learned or written.
+    """
+    from anlage import updating
+
+    folder = Path(out) if out else Path(tempfile.mkdtemp(prefix="anlage-"))
+    stored = folder / TRAINING / RECIPE
+    if resume:
+        if not stored.exists():
+            raise AnlageError(f"{folder}: nothing to resume there (no {TRAINING}/{RECIPE})")
+        settings = load_settings(stored, UpdateSettings)  # type: ignore[type-var]
+    source: Any = run if isinstance(run, Run) else run or (settings.data.run if settings else "")
+    if not source:
+        raise AnlageError("which run? For example: anlage update runs/loc new.csv --out runs/loc-2")
+    run = source if isinstance(source, Run) else Run(source)
+    settings = settings or UpdateSettings(training=run.fit_settings.training)
+    moved = [table] if isinstance(table, str | Path | pd.DataFrame) else list(table)
+    named: dict[str, Any] = {"run": str(run.path)} | ({"new": str(new)} if isinstance(new, str | Path) else {})
+    if moved and not any(isinstance(one, pd.DataFrame) for one in moved):
+        named["table"] = tuple(map(str, moved))
+    settings = merge(settings, named | options)  # type: ignore[type-var]
+    rows = new if isinstance(new, pd.DataFrame) else settings.data.new
+    if isinstance(rows, str) and not rows:
+        raise AnlageError("which new rows? For example: anlage update runs/loc new.csv --out runs/loc-2")
+    if resume and is_bundle(folder) and updating.made_by(Run(folder), settings):
+        say(f"{folder} is finished already")
+        return Run(folder)
+    if processes() > 1 and not out:
+        raise AnlageError("several processes need one place to write to: name it with --out")
+    say = say if leads() else _silent
+    plan = updating.plan(run, rows, moved or settings.data.table, settings, say)
+    tell_problems(plan.added.problems, say)
+    if leads():
+        _claim(folder, overwrite, resume)
+        if not resume:
+            save_settings(settings, stored)  # type: ignore[arg-type]
+    updated = updating.learn(plan, folder / TRAINING, say, sys.stderr.isatty())
+    if not leads():
+        wait_for_others()
+        return Run(folder)
+    metrics = updating.judge(plan, updated, say)
+    made = updating.contents(plan, updated, metrics)
+    pages: dict[str, str | bytes] = {
+        REPORT: render(updating.report_view(plan, updated, made)),
+        CARD: model_card(updating.title(plan), made),
+    }
+    write(folder, made, updating.row_tables(plan, updated), pages, overwrite)
+    for line in [metrics["verdict"], *_lines(metrics)]:
+        say(line)
+    (folder / TRAINING / "checkpoint.safetensors").unlink()
+    wait_for_others()
+    return Run(folder)
 
 
 def load(path: str | Path, encoder: type | None = None) -> Run:
@@ -269,8 +369,8 @@ def embed(
     for name in options.keys() - set(known):
         raise AnlageError(f"unknown option {name!r}; possible are {', '.join(known)}")
     settings = replace(settings, **options)
-    text = str(source.path) if isinstance(source, Run) else str(source)
-    Job(text, table, Path(out), settings, overwrite, say).run(sys.stderr.isatty())
+    source = source if isinstance(source, Run) else str(source)
+    Job(source, table, Path(out), settings, overwrite, say).run(sys.stderr.isatty())
     return Path(out)
 
 

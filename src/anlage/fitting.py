@@ -14,6 +14,8 @@ import pandas as pd
 
 from anlage.choosing import Choice, adopt, choose_encoders, choose_tasks, columns_of
 from anlage.corpus.values import seen_rows
+from anlage.distillation.distilled import plain as undistilled
+from anlage.distilling import Taught, Teacher, compare
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError, Problem
 from anlage.evaluation.baselines import Baseline, fit_baselines
@@ -55,6 +57,9 @@ class Plan:
     data_hash: str
     problems: list[Problem]
     notes: list[str]
+    teacher: Teacher | None = None
+    leaked: np.ndarray | None = None
+    """[rows] the test rows that the teacher was trained on, which are left out; None = not checked."""
 
     @property
     def targets(self) -> pd.DataFrame:
@@ -77,6 +82,7 @@ class Trained:
     values: dict[str, np.ndarray]
     """For each target [rows, k]."""
     baselines: dict[str, list[Baseline]]
+    taught: Taught | None = None
 
 
 def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[[str], None]) -> Plan:
@@ -107,12 +113,16 @@ def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[
     for column, reason in roles.left_out:
         say(f"left out {column}: {reason}")
 
-    targets = choose_tasks(samples.frame, named, data.task, say)
+    source = settings.distillation.teacher
+    teacher = Teacher(source, samples) if source else None
+    choose = teacher.tasks if teacher is not None else choose_tasks
+    targets = choose(samples.frame, named, data.task, say)
     preparation = Preparation(roles.inputs, targets)
     checked = preparation.check(samples.frame)
     problems = [*samples.problems, *checked.problems]
     for task in targets:
-        problems += task.check(samples.frame[task.columns])
+        asked = slice(None) if teacher is None else task.known(samples.frame)  # rows without a label are welcome then
+        problems += task.check(samples.frame.loc[asked, task.columns])
     for note in checked.notes:
         say(note)
     undivided = Plan(
@@ -127,8 +137,13 @@ def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[
         data_hash=data_hash(samples.frame),
         problems=problems,
         notes=[*samples.notes, *checked.notes],
+        teacher=teacher,
     )
-    return _divide(undivided, say)
+    divided = _divide(undivided, say)
+    if teacher is not None:
+        tests = np.unique(np.concatenate([folds.rows("test") for folds in divided.folds]))
+        divided.leaked = teacher.refuse_leak(tests, divided.data_hash, settings, say)
+    return divided
 
 
 def _learnable(samples: Samples, settings: SplitSettings) -> Samples:
@@ -162,16 +177,11 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
         say(f"{(~keep).sum()} of {len(frame)} rows cannot be used: {(~plan.checked.usable).sum()} without an input, "
             f"{(~known).sum()} without a target")  # fmt: skip
     if not keep.any():
-        raise AnlageError(f"{', '.join(plan.samples.sources)}: no row has both an input and a target")
+        needed = " (a student needs some as well: they judge it)" if plan.teacher is not None else ""
+        raise AnlageError(f"{', '.join(plan.samples.sources)}: no row has both an input and a target{needed}")
     kept = np.flatnonzero(keep)
-    labels = [group[kept] for group in plan.preparation.groups(plan.checked)]
-    column = settings.split.group
-    if column:
-        labels.append(group_codes(plan.samples, column)[kept])
-    if len(plan.preparation.inputs) > 1:  # a repeated drug is no duplicate sample: only rows alike in every input are
-        inputs = np.stack(labels[: len(plan.preparation.inputs)])
-        labels = [np.unique(inputs, axis=1, return_inverse=True)[1].reshape(-1), *labels[len(inputs) :]]
-    groups = assign.join_groups(labels)
+    labels = plan.preparation.groups(plan.checked)
+    groups = _joined(plan, labels, kept)
     task = plan.preparation.tasks[0]
     first = frame[task.columns].iloc[kept]
     discrete = task.name != "regression"
@@ -194,9 +204,40 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
         part = np.full(len(frame), "none", dtype=object)
         part[kept] = one.part
         whole.append(replace(one, part=part, ids=frame.index.to_numpy()))
+    if plan.teacher is not None:
+        can = plan.checked.usable & plan.teacher.checked.usable & ~known
+        own = settings.split.split or given.find(frame)
+        if own and own != "random" and not settings.split.folds:
+            can &= given.parts(frame, own, settings.split.map)[0] == "train"
+        before = whole[0].counts["train"]
+        whole = [_with_unlabelled(plan, one, labels, can) for one in whole]
+        say(f"{whole[0].counts['train'] - before} rows without a label are learned from through the teacher")
     all_groups = np.full(len(frame), -1)
     all_groups[kept] = groups
     return replace(plan, folds=whole, groups=all_groups)
+
+
+def _joined(plan: Plan, labels: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """[len(rows)] the group of each of these rows. ``labels``: for each input the group of each row of the table."""
+    found = [label[rows] for label in labels]
+    column = plan.settings.split.group
+    if column:
+        found.append(group_codes(plan.samples, column)[rows])
+    if len(labels) > 1:  # a repeated drug is no duplicate sample: only rows alike in every input are
+        inputs = np.stack(found[: len(labels)])
+        found = [np.unique(inputs, axis=1, return_inverse=True)[1].reshape(-1), *found[len(labels) :]]
+    return assign.join_groups(found)
+
+
+def _with_unlabelled(plan: Plan, folds: Folds, labels: list[np.ndarray], can: np.ndarray) -> Folds:
+    """``folds``, with the rows that ``can`` be learned from without a label as training rows, but for duplicates and
+    group-mates of validation and test rows. The labelled rows are divided as they would be without a teacher."""
+    part = folds.part.copy()
+    rows = np.flatnonzero((part != "none") | can)
+    groups = _joined(plan, labels, rows)
+    held = groups[np.isin(part[rows], ["valid", "test"])]
+    part[rows[can[rows] & ~np.isin(groups, held)]] = "train"
+    return replace(folds, part=part)
 
 
 def train_fold(
@@ -218,7 +259,12 @@ def train_fold(
     here = {"train": np.arange(counts["train"]), "valid": counts["train"] + np.arange(counts["valid"])}
     rest = np.arange(counts["train"], len(rows))
     train_frames = {name: frame.iloc[here["train"]] for name, frame in frames.items()}
-    fresh.fit(train_frames, targets.iloc[here["train"]])
+    teacher = plan.teacher
+    if teacher is None:
+        fresh.fit(train_frames, targets.iloc[here["train"]])
+    else:
+        Preparation(fresh.inputs, []).fit(train_frames, targets.iloc[here["train"]])
+        teacher.fit(fresh.tasks)
     for task in fresh.tasks:
         for note in task.notes:
             say(note)
@@ -236,8 +282,14 @@ def train_fold(
         groups=plan.groups[rows[here["valid"]]], settings=settings, folder=folder,
         fingerprint=_fingerprint(plan, folds, choice), say=say, interactive=interactive,
     )  # fmt: skip
+    if teacher is not None:
+        lessons = teacher.teach(fresh.tasks, rows, here["train"], settings)
+        bench = replace(bench, preparation=Preparation(fresh.inputs, lessons))
     kept, ladder = climb(bench)
+    undistilled(kept.model)
     judged = here["valid"] if settings.evaluation.no_test else rest
+    if plan.leaked is not None:
+        judged = judged[~plan.leaked[rows[judged]]]
     if seen.any():
         left_out = settings.evaluation.exclude_seen
         judged = judged[~seen[judged]] if left_out else judged
@@ -248,7 +300,10 @@ def train_fold(
     part = np.where(judged < counts["train"] + counts["valid"], "valid", "test")
     values = predict(kept.model, fresh.tasks, kept.table, judged)
     baselines = baselines_of(plain, frames, table.targets, here, judged, settings, say)
-    return Trained(fresh, kept.model, choice, kept.progress, ladder, rows[judged], part, values, baselines)
+    taught = None
+    if teacher is not None:
+        taught = teacher.beside(kept.model, fresh.tasks, table, rows, here["train"], judged, settings)
+    return Trained(fresh, kept.model, choice, kept.progress, ladder, rows[judged], part, values, baselines, taught)
 
 
 def seen_before(preparation: Preparation, choice: dict[str, Choice], frames: dict[str, pd.DataFrame]) -> np.ndarray:
@@ -266,7 +321,8 @@ def _fingerprint(plan: Plan, folds: Folds, choice: dict[str, Choice]) -> str:
         name: [encoders.to_json(chosen.settings), chosen.foundation and chosen.foundation.digest]
         for name, chosen in choice.items()
     }
-    decided = [asdict(plan.settings), plan.data_hash, folds.hash, list(folds.ids), described]
+    taught = plan.teacher and plan.teacher.digest
+    decided = [asdict(plan.settings), plan.data_hash, folds.hash, list(folds.ids), described, taught]
     return hashlib.sha256(json.dumps(decided, default=str).encode()).hexdigest()
 
 
@@ -280,9 +336,13 @@ def baselines_of(
         return {task.target: [] for task in preparation.tasks}
     started = time.monotonic()
     features = preparation.descriptors(frames)
-    result = {}
+    result: dict[str, list[Baseline]] = {}
     budget = seconds(settings.evaluation.baseline_budget) / len(preparation.tasks)
     for task in preparation.tasks:
+        if np.isnan(truth[task.target][folds["train"]]).all():  # all were taught
+            say(f"no baseline of {task.target}: no training row has a label")
+            result[task.target] = []
+            continue
         fitted = fit_baselines(
             features, task, truth[task.target], folds, seed=settings.seed, budget_seconds=budget,
             metric=primary_metric(task, settings.evaluation),
@@ -343,3 +403,22 @@ def join_folds(trained: Sequence[Trained], plan: Plan, target: str) -> Judged:
         values=np.concatenate([spread(one.values[target], labels) for one, labels in folds]),
         baselines=baselines,
     )
+
+
+def distillation(trained: Sequence[Trained], plan: Plan, rows: dict[str, Any]) -> dict[str, Any] | None:
+    """Teacher and student on the same judged rows, as in metrics.json; None where there was no teacher. ``rows``: of
+    :func:`evaluation_rows`."""
+    taught = [one.taught for one in trained if one.taught is not None]
+    if plan.teacher is None or not taught:
+        return None
+    part = "test" if "test" in rows["parts"] else "valid"
+    chosen, scores = rows["parts"][part], {}
+    for task in trained[0].preparation.tasks:
+        student = join_folds(trained, plan, task.target)
+        metric = primary_metric(student.task, plan.settings.evaluation)
+        values = np.concatenate([one.values[task.target] for one in taught])
+        scores[task.target] = compare(
+            metric, student.truth[chosen], values[chosen], student.values[chosen], rows["groups"][chosen], plan.settings
+        )
+    leaked = None if plan.leaked is None else int(plan.leaked.sum())
+    return plan.teacher.told(taught, scores) | {"part": part, "rows": len(chosen), "test_rows_seen": leaked}

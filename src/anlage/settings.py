@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from anlage.adaptation.settings import AdaptationSettings
+from anlage.distillation.settings import DistillationSettings
 from anlage.errors import require
 from anlage.evaluation.settings import EvaluationSettings
 from anlage.samples.settings import DataSettings
@@ -28,6 +29,7 @@ class FitSettings:
     split: SplitSettings = field(default_factory=SplitSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
+    distillation: DistillationSettings = field(default_factory=DistillationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     seed: int = 0

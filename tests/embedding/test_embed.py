@@ -15,6 +15,7 @@ import anlage
 from anlage.embedding import encode
 from anlage.errors import AnlageError
 from anlage.foundation import find
+from anlage.types import Encoded
 
 
 def stack(frame: pd.DataFrame) -> np.ndarray:
@@ -118,6 +119,26 @@ def test_images_and_their_cells(pictures: tuple[anlage.Run, pd.DataFrame], vecto
     ]
     own = cells.groupby("id", sort=False)["vector"].apply(lambda v: np.stack(v.to_numpy()).mean(0))
     assert np.abs(np.stack(own.to_numpy()) - stack(means)).max() < 1e-5
+
+
+def test_a_published_image_model(
+    pictures: tuple[anlage.Run, pd.DataFrame], tmp_path: Path, vectors_of: Any, said: list[str]
+) -> None:
+    transformers = pytest.importorskip("transformers", reason="published models need pip install 'anlage[hub]'")
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    config = transformers.ViTConfig(**sizes, image_size=16, patch_size=8, num_channels=1)
+    transformers.ViTModel(config, add_pooling_layer=False).save_pretrained(tmp_path / "vit")
+    table = pictures[1]
+    means = vectors_of(tmp_path / "vit", table)
+    assert "image: scaled by the mean and deviation of the first 40 rows" in said
+    cells = vectors_of(tmp_path / "vit", table, level="element", column="image")
+    own = cells.groupby("id", sort=False)["vector"].apply(lambda v: np.stack(v.to_numpy()).mean(0))
+    assert len(cells) == 160 and np.abs(np.stack(own.to_numpy()) - stack(means)).max() < 1e-5
+    pixels = torch.tensor(np.stack(table["image"].to_numpy())[:, None] / 255, dtype=torch.float32)
+    model = transformers.ViTModel.from_pretrained(tmp_path / "vit", add_pooling_layer=False).eval()
+    with torch.no_grad():
+        theirs = model(pixel_values=(pixels - pixels.mean()) / pixels.std(correction=0)).last_hidden_state
+    assert np.abs(stack(means) - theirs[:, 1:].mean(1).numpy()).max() < 1e-4
 
 
 def test_elements_of_many_rows_are_held_piece_by_piece(
@@ -250,3 +271,37 @@ def test_the_encoder_is_the_one_that_was_found(pretrained: anlage.Run, proteins:
     torch.manual_seed(99)
     assert np.array_equal(before, stack(vectors_of(pretrained, table)))
     assert weights["embedding.ids.weight"].std() > 0
+
+
+class Counting(anlage.Encoder):
+    """An encoder of a user's own: how often each token stands in a sequence, through one layer."""
+
+    layouts = frozenset({"Tokens"})
+    width = 8
+
+    def __init__(self, settings: Any, shape: Any):
+        super().__init__(settings, shape)
+        self.vocabulary, self.layer = shape.vocabulary, torch.nn.Linear(shape.vocabulary, 8)
+
+    @property
+    def blocks(self) -> list[torch.nn.Module]:
+        return [self.layer]
+
+    def forward(self, layout: Any) -> Encoded:
+        counts = [torch.bincount(ids, minlength=self.vocabulary) for ids in layout.ids.split(layout.lengths.tolist())]
+        return Encoded(self.layer(torch.stack(counts).float()))
+
+
+def test_an_encoder_of_ones_own_stays_as_it_is(proteins: Any, vectors_of: Any, tmp_path: Path) -> None:
+    table = proteins(40)
+    run = anlage.fit(table, target="place", input="sequence", encoder=Counting, out=tmp_path / "own", epochs=1,
+                     baseline_budget="1s", resamples=20, say=print)  # fmt: skip
+    before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
+    found = vectors_of(run, table, precision="bf16")
+    assert np.abs(stack(found) - direct(run, table)).max() < 1
+    after = run.model.state_dict()
+    assert all(
+        after[name].dtype == tensor.dtype and torch.equal(after[name], tensor) for name, tensor in before.items()
+    )
+    with pytest.raises(AnlageError, match="makes no vectors of elements"):
+        vectors_of(run, table, level="element")

@@ -16,6 +16,7 @@ from anlage.embedding.settings import EmbedSettings
 from anlage.embedding.shards import Counts, Shards
 from anlage.embedding.source import Source, fitted, from_pretrained, from_run
 from anlage.errors import AnlageError
+from anlage.run import Run
 from anlage.samples.hashing import data_hash
 from anlage.samples.read import stream
 from anlage.samples.samples import Samples
@@ -30,10 +31,16 @@ Say = Callable[[str], None]
 
 
 class Job:
-    """The vectors of all rows of ``table``, on their way to the file ``out``; ``text`` names what makes them."""
+    """The vectors that ``source`` makes of all rows of ``table``, on their way to the file ``out``."""
 
     def __init__(
-        self, text: str, table: str | Path | pd.DataFrame, out: Path, settings: EmbedSettings, overwrite: bool, say: Say
+        self,
+        source: str | Run,
+        table: str | Path | pd.DataFrame,
+        out: Path,
+        settings: EmbedSettings,
+        overwrite: bool,
+        say: Say,
     ):
         """Read the first rows and load the model. AnlageError, before any work is done, for whatever does not fit."""
         vectors_file.check_suffix(out)
@@ -41,7 +48,7 @@ class Job:
         if out.exists() and not overwrite:
             raise AnlageError(f"{out} is there already: name another -o, or say --overwrite")
         self.table, self.out, self.settings, self.say = table, out, settings, say
-        run = fitted(text)
+        run, text = fitted(source), str(source.path) if isinstance(source, Run) else source
         self.id_column = settings.id or (run.fit_settings.data.id if run else None)
         later = stream(table, READ_ROWS, self.id_column)
         first = next(later)

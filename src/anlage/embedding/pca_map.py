@@ -93,7 +93,7 @@ def _draw(axes: "Axes", places: np.ndarray, values: pd.Series | None, size: floa
     elif pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.nunique() > 2:
         known = values.notna().to_numpy()
         axes.scatter(*places[~known].T, color=_MISSING, **style)
-        shown = axes.scatter(*places[known].T, c=values[known], cmap="viridis", **style)
+        shown = axes.scatter(places[known, 0], places[known, 1], c=values[known], cmap="viridis", **style)
         axes.figure.colorbar(shown, ax=axes, label=str(values.name))
     else:
         texts = values.astype(object).where(values.notna(), None).map(lambda v: v if v is None else str(v))
@@ -103,7 +103,7 @@ def _draw(axes: "Axes", places: np.ndarray, values: pd.Series | None, size: floa
         others = f"{len(counts) - len(some):,} others"
         named = [None if v is None else v if v in color else others for v in texts]
         colors = [color.get(v, _OTHERS if v else _MISSING) for v in named]
-        axes.scatter(*places.T, c=colors, **style)
+        axes.scatter(places[:, 0], places[:, 1], c=colors, **style)
         entries = [*some, *([others] if len(counts) > len(some) else []), *([None] if None in named else [])]
         for entry in entries:
             label = "(missing)" if entry is None else entry if len(entry) < 30 else entry[:29] + "…"

@@ -70,7 +70,8 @@ def _better(
     if len(crowded):
         floor = -np.partition(-cosines[crowded], k - 1, axis=1)[:, k - 1]
         beaten[crowded] &= cosines[crowded] >= floor[:, None]
-    return np.nonzero(beaten)
+    which, where = np.nonzero(beaten)
+    return which, where
 
 
 def _merge(best: np.ndarray, ids: np.ndarray, which: np.ndarray, cosines: np.ndarray, names: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """What makes the vectors: a bundle, or an encoder that was trained before, with the inputs that it reads."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,52 +39,56 @@ class Source:
     identity: dict[str, Any]
 
 
-def fitted(text: str) -> Run | None:
-    """The bundle of ``anlage fit`` that ``text`` names; None where it names an encoder that was trained before.
-    AnlageError where it names neither."""
-    source = text.partition(OPTIONS)[0]
-    if not is_bundle(source):
-        if not is_pretrained(text):
-            raise AnlageError(f"{text}: no bundle, no folder of a checkpoint, and no hf:ORG/NAME")
-        return None
-    run = Run(source)
-    return None if run.contents.pretrained else run
+def fitted(source: str | Run) -> Run | None:
+    """The bundle of ``anlage fit`` that is or was named; None where it is an encoder that was trained before.
+    AnlageError where it is neither."""
+    if isinstance(source, str):
+        path = source.partition(OPTIONS)[0]
+        if not is_bundle(path):
+            if not is_pretrained(source):
+                raise AnlageError(f"{source}: no bundle, no folder of a checkpoint, and no hf:ORG/NAME")
+            return None
+        source = Run(path)
+    return None if source.contents.pretrained else source
 
 
 def from_run(run: Run, column: str | None) -> Source:
-    """All inputs of a bundle of ``anlage fit``, fused."""
+    """All inputs of a bundle of ``anlage fit``, fused. The run's own model stays as it is."""
     if column is not None:
         own = ", ".join(name for item in run.preparation.inputs for name in item.columns[:5])
         raise AnlageError(f"--column {column}: a bundle of `anlage fit` reads its own columns ({own}): leave it out")
     identity = {"anlage": __version__, "sha256": file_hash(run.path / INDEX)}
-    return Source(Preparation(run.preparation.inputs, []), run.model, identity)
+    return Source(Preparation(run.preparation.inputs, []), deepcopy(run.model), identity)
 
 
 def from_pretrained(text: str, column: str | None, first: pd.DataFrame, say: Say) -> Source:
     """One input through a pretrained encoder. ``column``: "NAME" or "NAME=MODALITY:..." of the user's; ``first``: the
-    first rows of the table, by which its columns are recognised. The vector of a sequence is the mean over its tokens
-    (an objective on tokens teaches no pooling), unless the options of ``text`` say otherwise."""
+    first rows of the table, by which its columns are recognised. The vector of a sequence is what the encoder's pooling
+    gives: the mean over its residues in published models and after objectives on tokens."""
     item = _input(text, column, first)
     foundation = find(text, item.modality)
-    settings = foundation.settings
-    if hasattr(settings, "pooling") and "pooling=" not in text.partition(OPTIONS)[2]:
-        settings = replace(settings, pooling="mean")
     notes = list(foundation.notes)
     if foundation.modality is not None:
         item.modality = foundation.modality
     elif hasattr(item.modality, "max_length"):
         if "max_length=" not in (column or ""):
-            item.modality = replace(item.modality, max_length=WHOLE)
+            item.modality = replace(item.modality, max_length=WHOLE)  # type: ignore[call-arg]
     else:
         frame = item.modality.check(first[item.columns].iloc[:SCALED_BY]).frame
         item.modality.fit(frame[frame.notna().any(axis=1)])
         notes.append(f"{item.name}: scaled by the mean and deviation of the first {len(frame):,} rows")
-    model = Model({item.name: encoders.build(settings, item.modality.shape)}, [])
-    put_into(model.encoder(item.name), replace(foundation, settings=settings))
+    model = Model({item.name: encoders.build(foundation.settings, item.modality.shape)}, [])
+    put_into(model.encoder(item.name), foundation)
     for note in [*notes, f"embedding {', '.join(item.columns[:5])}: {item.modality.name}"]:
         say(note)
-    described = {"columns": item.columns, "modality": item.modality.to_json(), "encoder": encoders.to_json(settings)}
-    return Source(Preparation([item], []), model, {"anlage": __version__, "sha256": foundation.digest, **described})
+    identity = {
+        "anlage": __version__,
+        "sha256": foundation.digest,
+        "columns": item.columns,
+        "modality": item.modality.to_json(),
+        "encoder": encoders.to_json(foundation.settings),
+    }
+    return Source(Preparation([item], []), model, identity)
 
 
 def _input(text: str, column: str | None, first: pd.DataFrame) -> Input:

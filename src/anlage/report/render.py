@@ -11,10 +11,13 @@ from markupsafe import Markup
 
 from anlage.bundle.numbers import count, number
 from anlage.errors import Problem
+from anlage.report.distillation import distillation_table
+from anlage.report.distillation import outcome as distilled
 from anlage.report.judged import judged
 from anlage.report.ladder import ladder_table, outcome
 from anlage.report.progress import learning_curves
 from anlage.report.scores import scores, smaller_is_better
+from anlage.report.update import update_tables
 from anlage.report.view import ReportView, SplitView
 
 _LABELS_SHOWN = 25
@@ -35,6 +38,7 @@ def render(view: ReportView) -> str:
     scored = [scores(name, entry) for name, entry in targets.items()]
     primary = {name: entry.get("primary", "") for name, entry in targets.items()}
     adaptation = view.metrics.get("adaptation")
+    distillation = view.metrics.get("distillation")
     return environment.get_template("report.html.jinja").render(
         view=view,
         metrics=view.metrics,
@@ -42,6 +46,9 @@ def render(view: ReportView) -> str:
         outcome=scored[0].outcome if len(scored) == 1 else "",
         ladder=ladder_table(adaptation) if adaptation else None,
         ladder_outcome=outcome(adaptation).capitalize() if adaptation else "",
+        updated=update_tables(view.metrics["update"]) if "update" in view.metrics else [],
+        pupil=distillation_table(distillation) if distillation else None,
+        pupil_outcome=distilled(distillation) if distillation else "",
         targets=[judged(target, view.show_rows) for target in view.targets],
         curves=learning_curves(view.history, primary),
         labels=_label_tables(view.split),

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import Tensor, nn
 
 from anlage.errors import AnlageError
@@ -62,8 +63,7 @@ def fabric(settings: TrainingSettings) -> Fabric:
     return made
 
 
-def _strategy(settings: TrainingSettings) -> object:
-    from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
+def _strategy(settings: TrainingSettings) -> str | Strategy:
 
     if processes() == 1:
         return "auto"

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ class Loop:
         self.trained = copy.deepcopy(job.model) if job.settings.shard else job.model
         self.model = self.fabric.setup_module(self.trained)
         optimizer = optimiser(self.trained, job.settings.learning_rate, job.settings.weight_decay, job.factors)
-        self.optimizer = self.fabric.setup_optimizers(optimizer)
+        self.optimizer: Any = self.fabric.setup_optimizers(optimizer)
         self.progress = Progress()
         self.batches = self.plan(0)
         self.epoch_steps = len(self.batches)

@@ -1,0 +1,179 @@
+"""What is advised, for people, for programs, and as the command to run."""
+
+import shlex
+import textwrap
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from anlage.advising.facts import GB, Facts
+from anlage.advising.timing import Pace
+from anlage.config import to_dict
+from anlage.settings import FitSettings
+from anlage.training.schedule import seconds
+
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One recommendation."""
+
+    about: str
+    choice: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """``settings`` are those of the fit that is proposed: ``anlage.fit(table, settings=advice.settings)``."""
+
+    title: str
+    facts: Facts
+    reasons: list[Reason]
+    cautions: list[str]
+    settings: FitSettings
+    environment: dict[str, str]
+    """Variables to set for the fit."""
+    paces: list[Pace]
+    """One for each training of the fit: one, or a rung each where ``auto`` climbs."""
+    reading: float
+    """Seconds that reading, checking, dividing and preparing took."""
+
+    @property
+    def fits(self) -> int:
+        """Models that the fit trains: with cross-validation one for each fold, and one more for the bundle."""
+        folds = self.settings.split.folds
+        return folds + 1 if folds else 1
+
+    @property
+    def training_seconds(self) -> float:
+        """Of all steps and validations of all models: an upper bound, since training usually stops early."""
+        budget = self.settings.training.budget
+        once = sum(pace.training for pace in self.paces)
+        return self.fits * (min(once, seconds(budget)) if budget else once)
+
+    @property
+    def vectors_seconds(self) -> float:
+        """Of the vectors of frozen encoders, which are computed once for all models."""
+        return sum(pace.vectors for pace in self.paces)
+
+    @property
+    def baseline_seconds(self) -> float:
+        """Bound on the time for the baselines."""
+        return self.fits * seconds(self.settings.evaluation.baseline_budget)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the largest training needs for weights and the largest batch."""
+        return max(pace.fixed_bytes + pace.batch_bytes for pace in self.paces)
+
+    @property
+    def command(self) -> str:
+        """The command line of the proposed fit: only what is not the default."""
+        words = ["anlage", "fit", self.settings.data.table or "TABLE"]
+        usual = FitSettings()
+        for group in fields(FitSettings):
+            value, default = getattr(self.settings, group.name), getattr(usual, group.name)
+            if group.name == "seed":
+                words += [] if value == default else ["--seed", str(value)]
+                continue
+            for option in fields(value):
+                if option.name != "table":
+                    words += _flag(option.name, getattr(value, option.name), getattr(default, option.name))
+        return " ".join([*(f"{name}={value}" for name, value in self.environment.items()), shlex.join(words)])
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON-able values. Seconds and bytes are plain numbers."""
+        return {
+            "title": self.title,
+            "facts": asdict(self.facts),
+            "advice": [asdict(reason) for reason in self.reasons],
+            "cautions": self.cautions,
+            "time": {
+                "training_seconds_at_most": self.training_seconds,
+                "vectors_seconds": self.vectors_seconds,
+                "baselines_seconds_at_most": self.baseline_seconds,
+                "reading_seconds": self.reading,
+                "fits": self.fits,
+                "trainings": [asdict(pace) for pace in self.paces],
+            },
+            "memory": {"needed_bytes": self.memory, "free_bytes": self.facts.machine.free},
+            "environment": self.environment,
+            "command": self.command,
+            "settings": to_dict(self.settings),
+        }
+
+    def __str__(self) -> str:
+        known = self.facts
+        lines = [f"{self.title}: {known.labelled:,} labelled training rows; {known.machine}", ""]
+        for reason in self.reasons:
+            lines += _entry(reason.about, f"{reason.choice}: {reason.why}")
+        for number, caution in enumerate(self.cautions):
+            lines += _entry("know" if number == 0 else "", caution)
+        lines += ["", *self._times(), *_entry("memory", self._memory()), ""]
+        return "\n".join([*lines, "run:", f"  {self.command}"])
+
+    def _times(self) -> list[str]:
+        lines = []
+        for pace in self.paces:
+            name = f"{pace.name}: " if pace.name else ""
+            how = f"measured on {pace.timed} steps" if pace.timed else "measured on a part of one batch"
+            text = f"{name}at most {duration(pace.training)} for {pace.steps:,} steps of {duration(pace.step)} ({how})"
+            text += f" and {pace.validations} validations of {duration(pace.validation)}"
+            if pace.vectors:
+                text += f"; before that {duration(pace.vectors)} for vectors, once, then they are kept"
+            lines += _entry("training", text)
+        parts = []
+        if self.fits > 1:
+            parts.append(f"{self.fits} models")
+        if len(self.paces) > 1:
+            parts.append("each adaptation only where the one before it gained")
+        if self.settings.training.budget:
+            parts.append(f"--budget {self.settings.training.budget}")
+        whole = f"at most {duration(self.training_seconds + self.vectors_seconds)}"
+        if parts:
+            lines += _entry("together", f"{whole} ({'; '.join(parts)})")
+        patience = self.settings.training.patience
+        early = f"ends sooner where {patience} validations bring nothing better" if patience else "does not stop early"
+        lines += _entry("", f"an upper bound: training {early}" if patience else f"training {early}")
+        share = f"{self.fits} x " if self.fits > 1 else ""
+        bound = f"{share}--baseline-budget {self.settings.evaluation.baseline_budget}"
+        lines += _entry("baselines", f"{duration(self.baseline_seconds)} at the very most ({bound}); small tables take "
+                                     "seconds")  # fmt: skip
+        return lines + _entry("the rest", f"{duration(self.reading)} for reading, checks and split; then metrics, "
+                                          "intervals and report")  # fmt: skip
+
+    def _memory(self) -> str:
+        largest = max(self.paces, key=lambda pace: pace.fixed_bytes + pace.batch_bytes)
+        room = self.facts.machine.free - largest.fixed_bytes
+        times = room / max(1, largest.batch_bytes)
+        text = f"about {amount(self.memory)} of {amount(self.facts.machine.free)} that are free"
+        return f"{text}; batches {times:,.0f} times as large would fit" if times >= 2 else text
+
+
+def _flag(name: str, value: Any, default: Any) -> list[str]:
+    flag = name.replace("_", "-")
+    if value == default:
+        return []
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", *map(str, value)] if isinstance(value, tuple) else [f"--{flag}", str(value)]
+
+
+def _entry(about: str, text: str) -> list[str]:
+    """A paragraph whose first word stands in a column of its own."""
+    return textwrap.wrap(text, WIDTH, initial_indent=f"{about:<12}", subsequent_indent=" " * 12,
+                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
+
+
+def duration(length: float) -> str:
+    """Seconds in words: "20 ms", "1.5 s", "12 min", "3.2 h"."""
+    units = (("ms", 1e-3, 0.995), ("s", 1.0, 99.5), ("min", 60.0, 5_970.0), ("h", 3600.0, 172_800.0))
+    unit, size, _ = next((u for u in units if length < u[2]), ("days", 86_400.0, 0.0))
+    number = length / size
+    return f"{number:.0f} {unit}" if number >= 9.95 else f"{number:.1f} {unit}".replace(".0 ", " ")
+
+
+def amount(size: float) -> str:
+    """Bytes in words."""
+    return f"{size / GB:.1f} GB" if size >= GB / 10 else f"{size / 1e6:.0f} MB"

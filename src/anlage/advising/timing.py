@@ -1,0 +1,274 @@
+"""How long a training would take here: real optimiser steps on real batches of the training rows, some seconds of them,
+times the steps that the loop would make. What is said of memory comes from the same steps.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from anlage.adapting import adapt
+from anlage.choosing import Choice, build_chosen
+from anlage.evaluation.evaluate import primary_metric
+from anlage.model import Model
+from anlage.parts import Parts, Prepared, VectorParts
+from anlage.settings import FitSettings
+from anlage.training.batches import PreparedTable
+from anlage.training.devices import fabric
+from anlage.training.loop import Job, Loop
+from anlage.training.predict import predict
+from anlage.training.preparation import Preparation
+from anlage.training.vectors import encode_parts
+
+SECONDS = 4.0
+"""Steps are timed for about so long: a dozen and more on small models; one large step may take longer."""
+FEWEST, MOST = 3, 300
+"""Timed steps of whole batches."""
+GROWTH = 4
+"""A batch is tried from its first row on, so many times larger each time: a model that is far too large for this
+machine shows it on one row."""
+FASTER = 0.7
+"""One thread is taken where its steps take less than this part of the time: small models, on many or on busy cores."""
+OTHER_SECONDS = 2.0
+"""Prediction and frozen encoders are timed for about so long."""
+ADAM_COPIES = 5
+"""Besides each weight that learns: its gradient, Adam's two means, the best and the averaged weights."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The training rows, prepared, and what would be trained on them."""
+
+    preparation: Preparation
+    choice: dict[str, Choice]
+    table: PreparedTable
+    settings: FitSettings
+    valid: int
+    """Validation rows."""
+    used: int
+    """Rows of which a frozen encoder computes vectors."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """One training: seconds of a step, of a validation, and of all vectors of frozen encoders (before the first step);
+    ``most`` steps are made unless training stops early."""
+
+    name: str | None
+    """The adaptation; None where no encoder is pretrained."""
+    step: float
+    threads: int
+    """With so many of torch's threads, 1 where that is faster."""
+    steps: int
+    """At most."""
+    epoch_steps: int
+    validation: float
+    validations: int
+    vectors: float
+    timed: int
+    """Steps that were timed; 0 = parts of one batch, since a whole one would have taken too long."""
+    learned: int
+    """Weights that learn."""
+    weights: int
+    fixed_bytes: int
+    """Of weights, gradients, the optimiser and copies."""
+    batch_bytes: int
+    """What the largest timed batch keeps for the backward pass."""
+
+    @property
+    def training(self) -> float:
+        """Seconds of all steps and validations."""
+        return self.step * self.steps + self.validation * self.validations
+
+
+def measure(bench: Bench, name: str | None = None) -> Pace:
+    """Train for some seconds, with the encoders adapted as ``name`` says. Raises Unsuitable where they cannot be."""
+    torch.manual_seed(bench.settings.seed)
+    model, factors = build_chosen(bench.preparation, bench.choice), {}
+    if name is not None:
+        factors = adapt(model, bench.choice, name, bench.settings.adaptation)
+    table, vectors = bench.table, 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(
+            model=model, tasks=bench.preparation.tasks, table=table, train=np.arange(len(table)),
+            modalities={item.name: item.modality for item in bench.preparation.inputs}, valid=np.arange(0),
+            settings=bench.settings.training, seed=bench.settings.seed, folder=Path(folder), fingerprint="",
+            metric={t.target: primary_metric(t, bench.settings.evaluation) for t in bench.preparation.tasks},
+            say=_silent, factors=factors,
+        )  # fmt: skip
+        if name == "frozen":
+            job.table, vectors = _with_vectors(bench, model)
+        loop, threads = Loop(job), torch.get_num_threads()
+        try:
+            step, timed, kept = _step(loop)
+            validation, used = _prediction(loop, bench.valid), torch.get_num_threads()
+        finally:
+            torch.set_num_threads(threads)
+    learned = sum(p.numel() for p in loop.trained.parameters() if p.requires_grad)
+    weights = sum(p.numel() for p in loop.trained.parameters())
+    return Pace(
+        name=name,
+        step=step,
+        threads=used,
+        steps=loop.progress.total_steps,
+        epoch_steps=loop.epoch_steps,
+        validation=validation,
+        validations=_validations(loop),
+        vectors=vectors,
+        timed=timed,
+        learned=learned,
+        weights=weights,
+        fixed_bytes=4 * (weights + ADAM_COPIES * learned),
+        batch_bytes=kept,
+    )
+
+
+def _silent(line: str) -> None:
+    """What the loop says of the steps that are only timed."""
+
+
+def _step(loop: Loop) -> tuple[float, int, int]:
+    """(seconds of a step, averaged over an epoch; steps timed; bytes that the largest batch keeps). Leaves torch with
+    one thread where that is faster."""
+    work = np.array([loop.sizes[rows].sum() for rows in loop.batches], dtype=float)
+    largest = loop.batches[int(work.argmax())]
+    largest = largest[np.argsort(loop.sizes[largest], kind="stable")]
+    sizes, threads = np.cumsum(loop.sizes[largest]).astype(float), torch.get_num_threads()
+    tried, kept = _grow(loop, largest, sizes, min(2, len(largest)))
+    most, took = tried[-1]
+    if threads > 1 and loop.fabric.device.type == "cpu" and took * threads < 2 * SECONDS:
+        torch.set_num_threads(1)
+        count = int(np.searchsorted(sizes, most)) + 1
+        if min(_advance(loop, largest[:count]) for _ in range(2)) < FASTER * took:
+            tried, kept = _grow(loop, largest, sizes, count)
+        else:
+            torch.set_num_threads(threads)
+    whole = _extrapolated(tried, work.max())
+    kept = int(kept * work.max() / tried[-1][0])
+    if whole > SECONDS:
+        return whole * float(work.mean() / work.max()), 0, kept
+    batches = [loop.batches[i] for i in spread(np.argsort(work, kind="stable"))]
+    times: list[float] = []
+    while len(times) < FEWEST or (sum(times) < SECONDS and len(times) < MOST):
+        times.append(_advance(loop, batches[len(times) % len(batches)]))
+    return float(np.mean(times)), len(times), kept
+
+
+def _grow(loop: Loop, rows: np.ndarray, sizes: np.ndarray, count: int) -> tuple[list[tuple[float, float]], int]:
+    """Steps on the first rows, ever more of them until all or until the next would take too long: (work, seconds) of
+    each, and the bytes that the last one keeps. ``sizes`` [rows] the work of all rows up to each."""
+    hooks, tried = _Kept(loop.trained), []
+    with hooks:
+        _advance(loop, rows[:count])  # warms up
+        while True:
+            hooks.seen.clear()
+            tried.append((float(sizes[count - 1]), _advance(loop, rows[:count])))
+            took = tried[-1][1]
+            known = len(tried) > 1 or took > SECONDS
+            if count == len(rows) or (known and took * GROWTH > SECONDS):
+                return tried, sum(hooks.seen.values())
+            count = min(len(rows), GROWTH * count)
+
+
+def _extrapolated(tried: list[tuple[float, float]], work: float) -> float:
+    """Seconds for ``work``, on the line through the last two of ``tried`` (work, seconds); in proportion to one."""
+    (before, sooner), (most, took) = ([(0.0, 0.0)] + tried)[-2:]
+    return took + max(0.0, took - sooner) / (most - before) * (work - most)
+
+
+def _advance(loop: Loop, rows: np.ndarray) -> float:
+    """One step on these rows; returns its seconds."""
+    started = time.monotonic()
+    loop.step(rows)
+    loop.progress.step += 1
+    return time.monotonic() - started
+
+
+def spread(order: np.ndarray) -> np.ndarray:
+    """``order`` in another one, of which every beginning is spread over the whole (the middle, then the quarters, then
+    the eighths: van der Corput's sequence): so the mean over small and large is about right however few are timed."""
+    places = np.zeros(1, dtype=np.int64)
+    while len(places) < len(order):
+        places = np.concatenate([2 * places, 2 * places + 1])
+    places = np.roll(places, -1) * len(order) // len(places)
+    return order[places[np.sort(np.unique(places, return_index=True)[1])]]
+
+
+def _validations(loop: Loop) -> int:
+    """How often the loop would validate, if it ran to the end."""
+    count, loop.progress.step = 0, 0
+    while loop.progress.step < loop.progress.total_steps:
+        loop.progress.step += 1
+        count += loop.validation_is_due()
+    return count
+
+
+def _prediction(loop: Loop, count: int) -> float:
+    """Seconds to predict ``count`` rows, from training rows."""
+    rows = spread(np.argsort(loop.sizes, kind="stable"))[:count]
+
+    def some(number: int) -> float:
+        predict(loop.trained, loop.job.tasks, loop.job.table, rows[:number])
+        return number
+
+    return _rate(some, len(rows)) * count if len(rows) else 0.0
+
+
+def _rate(work: Callable[[int], float], most: int) -> float:
+    """Seconds for one unit of work. ``work(n)`` does something with the first n of ``most`` things and says how many
+    units that was; it is called with ever more until OTHER_SECONDS are up."""
+    work(1)  # warms up
+    count = 1
+    while True:
+        started = time.monotonic()
+        units = work(count)
+        took = time.monotonic() - started
+        if count == most or took * GROWTH > OTHER_SECONDS:
+            return took / units
+        count = min(most, GROWTH * count)
+
+
+def _with_vectors(bench: Bench, model: Model) -> tuple[PreparedTable, float]:
+    """The table with vectors in place of frozen inputs, and the seconds to compute those of all rows. Only some are
+    computed; the other parts get a copy of one of these, which trains as fast."""
+    inputs, total, device = dict(bench.table.inputs), 0.0, fabric(bench.settings.training).device
+    for item in bench.preparation.inputs:
+        if bench.choice[item.name].foundation is None:
+            continue
+        encoder, prepared = model.encoder(item.name).to(device), inputs[item.name]
+        seconds, some = _vectors(encoder, prepared.parts)
+        total += seconds * bench.used / len(bench.table)
+        inputs[item.name] = Prepared(VectorParts(np.resize(some, (len(prepared.parts), some.shape[1]))), prepared.index)
+    return replace(bench.table, inputs=inputs), total
+
+
+def _vectors(encoder: nn.Module, parts: Parts) -> tuple[float, np.ndarray]:
+    """Seconds to encode all ``parts``, and the vectors of those that were encoded to find it out."""
+    which = spread(np.argsort(parts.sizes, kind="stable"))
+    found: list[np.ndarray] = []
+
+    def some(number: int) -> float:
+        found[:] = [pooled for _, pooled in encode_parts(encoder, parts, which[:number])]
+        return float(parts.sizes[which[:number]].sum())
+
+    return _rate(some, len(which)) * float(parts.sizes.sum()), np.concatenate(found)
+
+
+class _Kept(torch.autograd.graph.saved_tensors_hooks):
+    """Notes what the forward pass keeps for the backward pass, weights apart: bytes by storage."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__(self._pack, lambda tensor: tensor)
+        self.seen: dict[int, int] = {}
+        self.own = {tensor.untyped_storage().data_ptr() for tensor in model.parameters()}
+
+    def _pack(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self.own:
+            self.seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
