@@ -255,7 +255,7 @@ def update(
     if resume:
         if not stored.exists():
             raise AnlageError(f"{folder}: nothing to resume there (no {TRAINING}/{RECIPE})")
-        settings = load_settings(stored, UpdateSettings)  # type: ignore[type-var]
+        settings = load_settings(stored, UpdateSettings)
     source: Any = run if isinstance(run, Run) else run or (settings.data.run if settings else "")
     if not source:
         raise AnlageError("which run? For example: anlage update runs/loc new.csv --out runs/loc-2")
@@ -265,7 +265,7 @@ def update(
     named: dict[str, Any] = {"run": str(run.path)} | ({"new": str(new)} if isinstance(new, str | Path) else {})
     if moved and not any(isinstance(one, pd.DataFrame) for one in moved):
         named["table"] = tuple(map(str, moved))
-    settings = merge(settings, named | options)  # type: ignore[type-var]
+    settings = merge(settings, named | options)
     rows = new if isinstance(new, pd.DataFrame) else settings.data.new
     if isinstance(rows, str) and not rows:
         raise AnlageError("which new rows? For example: anlage update runs/loc new.csv --out runs/loc-2")
@@ -280,7 +280,7 @@ def update(
     if leads():
         _claim(folder, overwrite, resume)
         if not resume:
-            save_settings(settings, stored)  # type: ignore[arg-type]
+            save_settings(settings, stored)
     updated = updating.learn(plan, folder / TRAINING, say, sys.stderr.isatty())
     if not leads():
         wait_for_others()

@@ -18,10 +18,11 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from anlage.errors import AnlageError
 from anlage.pretrain_settings import PretrainSettings
 from anlage.settings import FitSettings
+from anlage.update_settings import UpdateSettings
 
 PATHS = ("table", "valid", "test", "corpus", "exclude")
 """Fields of ``data`` in which a recipe may write ${VARIABLE}."""
-Settings = TypeVar("Settings", FitSettings, PretrainSettings)
+Settings = TypeVar("Settings", FitSettings, PretrainSettings, UpdateSettings)
 
 
 @overload
@@ -51,14 +52,14 @@ def load_settings(path: str | Path, kind: Any = FitSettings) -> Any:
     return replace(settings, data=replace(settings.data, **expanded))
 
 
-def save_settings(settings: FitSettings | PretrainSettings, path: str | Path) -> None:
+def save_settings(settings: FitSettings | PretrainSettings | UpdateSettings, path: str | Path) -> None:
     """Write a recipe that :func:`load_settings` reads back to equal settings."""
     import tomli_w
 
     Path(path).write_text(tomli_w.dumps(_without_none(to_dict(settings))), encoding="utf-8")
 
 
-def to_dict(settings: FitSettings | PretrainSettings) -> dict[str, Any]:
+def to_dict(settings: FitSettings | PretrainSettings | UpdateSettings) -> dict[str, Any]:
     """Nested, JSON-able: tuples become lists, None stays."""
     return _lists(asdict(settings))
 

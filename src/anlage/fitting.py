@@ -179,8 +179,18 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
     if not keep.any():
         needed = " (a student needs some as well: they judge it)" if plan.teacher is not None else ""
         raise AnlageError(f"{', '.join(plan.samples.sources)}: no row has both an input and a target{needed}")
+    labels, division = plan.preparation.groups(plan.checked), settings.split
+    spare = np.zeros(len(frame), dtype=bool)  # rows without a label that a teacher can teach
+    if plan.teacher is not None:
+        spare = plan.checked.usable & plan.teacher.checked.usable & ~known
+        own = division.split or given.find(frame)
+        if own and own != "random" and not division.folds:
+            division = replace(division, split=own)
+            given_part, _ = given.parts(frame, own, division.map)
+            spare &= given_part == "train"
+            if (given_part[keep] == "valid").any():  # nothing is drawn
+                keep = keep | _free(plan, np.where(keep, given_part, "none"), labels, spare)
     kept = np.flatnonzero(keep)
-    labels = plan.preparation.groups(plan.checked)
     groups = _joined(plan, labels, kept)
     task = plan.preparation.tasks[0]
     first = frame[task.columns].iloc[kept]
@@ -190,11 +200,11 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
     strata = assign.strata(codes, discrete)
     used = frame.iloc[kept]
     if settings.split.folds:
-        folds = assign.cross_validation(used.index.to_numpy(), settings.split, groups, strata, settings.seed)
+        folds = assign.cross_validation(used.index.to_numpy(), division, groups, strata, settings.seed)
         everything = Folds(np.full(len(used), "train", dtype=object), used.index.to_numpy(), "all rows, for the bundle")
-        folds.append(assign.with_validation(everything, settings.split, groups, strata, settings.seed))
+        folds.append(assign.with_validation(everything, division, groups, strata, settings.seed))
     else:
-        folds = [assign.assign(used, settings.split, groups, strata, settings.seed)]
+        folds = [assign.assign(used, division, groups, strata, settings.seed)]
     counts = ", ".join(f"{count} {part}" for part, count in folds[0].counts.items())
     say(f"split: {counts} ({folds[0].how})")
     for note in folds[0].notes:
@@ -205,13 +215,9 @@ def _divide(plan: Plan, say: Callable[[str], None]) -> Plan:
         part[kept] = one.part
         whole.append(replace(one, part=part, ids=frame.index.to_numpy()))
     if plan.teacher is not None:
-        can = plan.checked.usable & plan.teacher.checked.usable & ~known
-        own = settings.split.split or given.find(frame)
-        if own and own != "random" and not settings.split.folds:
-            can &= given.parts(frame, own, settings.split.map)[0] == "train"
-        before = whole[0].counts["train"]
-        whole = [_with_unlabelled(plan, one, labels, can) for one in whole]
-        say(f"{whole[0].counts['train'] - before} rows without a label are learned from through the teacher")
+        for one in whole:  # the labelled rows are divided as they would be without a teacher
+            one.part[_free(plan, one.part, labels, spare)] = "train"
+        say(f"{(~known & (whole[0].part == 'train')).sum()} rows without a label are learned from through the teacher")
     all_groups = np.full(len(frame), -1)
     all_groups[kept] = groups
     return replace(plan, folds=whole, groups=all_groups)
@@ -229,15 +235,15 @@ def _joined(plan: Plan, labels: list[np.ndarray], rows: np.ndarray) -> np.ndarra
     return assign.join_groups(found)
 
 
-def _with_unlabelled(plan: Plan, folds: Folds, labels: list[np.ndarray], can: np.ndarray) -> Folds:
-    """``folds``, with the rows that ``can`` be learned from without a label as training rows, but for duplicates and
-    group-mates of validation and test rows. The labelled rows are divided as they would be without a teacher."""
-    part = folds.part.copy()
-    rows = np.flatnonzero((part != "none") | can)
+def _free(plan: Plan, part: np.ndarray, labels: list[np.ndarray], spare: np.ndarray) -> np.ndarray:
+    """[table rows] bool: those of the ``spare`` rows that are no duplicates or group-mates of validation or test rows,
+    as ``part`` names them."""
+    rows = np.flatnonzero((part != "none") | spare)
     groups = _joined(plan, labels, rows)
     held = groups[np.isin(part[rows], ["valid", "test"])]
-    part[rows[can[rows] & ~np.isin(groups, held)]] = "train"
-    return replace(folds, part=part)
+    free = np.zeros(len(part), dtype=bool)
+    free[rows] = spare[rows] & ~np.isin(groups, held)
+    return free
 
 
 def train_fold(

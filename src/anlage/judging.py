@@ -11,6 +11,7 @@ from anlage.errors import AnlageError
 from anlage.evaluation.baselines import Baseline
 from anlage.evaluation.evaluate import evaluate_target
 from anlage.evaluation.metrics_json import assemble
+from anlage.lineage import lineage
 from anlage.report.render import render
 from anlage.report.view import ReportView, TargetView
 from anlage.run import Run, tell_problems
@@ -43,13 +44,18 @@ def judge_cohort(run: Run, table: Any, say: Say) -> Judged:
     codes = fitting.group_codes(samples, str(column)) if known else None
     plan = _own_plan(run, say)
     if plan is not None:
-        _say_overlap(run, plan, samples.frame, say)
+        _say_overlap(run, samples.frame, say)
     return _judge(run, samples.frame, np.full(len(samples), "test", dtype=object), codes, plan, say)
 
 
-def _say_overlap(run: Run, plan: fitting.Plan, frame: pd.DataFrame, say: Say) -> None:
-    """Rows of the cohort whose inputs the model was trained on flatter it: count them aloud."""
-    train = plan.checked.take(plan.folds[-1].rows("train"))
+def _say_overlap(run: Run, frame: pd.DataFrame, say: Say) -> None:
+    """Rows of the cohort whose inputs the model was trained on, by fit or update, flatter it: count them aloud."""
+    try:
+        learned = lineage(run)
+    except AnlageError as error:
+        say(f"rows that an update was trained on cannot be looked for: {error}")
+        return
+    train = {name: inputs.iloc[learned.rows("train")] for name, inputs in learned.inputs.items()}
     new = run.preparation.check(frame).frames
     both = {name: pd.concat([train[name], new[name]]) for name in new}
     groups = np.stack([item.modality.groups(both[item.name]) for item in run.preparation.inputs], axis=1)

@@ -230,7 +230,7 @@ def contents(plan: Plan, updated: Updated, metrics: dict[str, Any]) -> Contents:
         "update": {
             "from": {"path": str(plan.run.path), "sha256": file_hash(plan.run.path / INDEX)},
             "tables": rows.tables,
-            "settings": to_dict(plan.settings),  # type: ignore[arg-type]
+            "settings": to_dict(plan.settings),
         },
     }
     return Contents(
@@ -242,7 +242,7 @@ def contents(plan: Plan, updated: Updated, metrics: dict[str, Any]) -> Contents:
 def made_by(run: Run, settings: UpdateSettings) -> bool:
     """Is ``run`` what an update with these settings left?"""
     found = run.contents.provenance.get("update", {})
-    return bool(found) and found.get("settings") == to_dict(settings)  # type: ignore[arg-type]
+    return bool(found) and found.get("settings") == to_dict(settings)
 
 
 def title(plan: Plan) -> str:

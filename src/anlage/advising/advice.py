@@ -12,6 +12,8 @@ from anlage.settings import FitSettings
 from anlage.training.schedule import seconds
 
 WIDTH = 100
+MANY_TIMES = 100
+"""A batch that could be so many times larger is not bounded by memory."""
 
 
 @dataclass(frozen=True)
@@ -114,28 +116,23 @@ class Advice:
         return "\n".join([*lines, "run:", f"  {self.command}"])
 
     def _times(self) -> list[str]:
-        lines = []
+        lines, training = [], self.settings.training
         for pace in self.paces:
-            name = f"{pace.name}: " if pace.name else ""
-            how = f"measured on {pace.timed} steps" if pace.timed else "measured on a part of one batch"
-            text = f"{name}at most {duration(pace.training)} for {pace.steps:,} steps of {duration(pace.step)} ({how})"
-            text += f" and {pace.validations} validations of {duration(pace.validation)}"
+            text = f"up to {duration(pace.training)}: {pace.steps:,} steps of {duration(pace.step)}, measured on "
+            text += f"{pace.timed} of them" if pace.timed else "a part of one batch"
+            text += f", and {pace.validations} validations of {duration(pace.validation)}"
             if pace.vectors:
-                text += f"; before that {duration(pace.vectors)} for vectors, once, then they are kept"
-            lines += _entry("training", text)
-        parts = []
+                text = f"{duration(pace.vectors)} for vectors, which are then kept; {text}"
+            lines += _entry("training", f"{pace.name}: {text}" if pace.name else text)
+        whole = f"up to {duration(self.training_seconds)}" + (" and the vectors" if self.vectors_seconds else "")
         if self.fits > 1:
-            parts.append(f"{self.fits} models")
-        if len(self.paces) > 1:
-            parts.append("each adaptation only where the one before it gained")
-        if self.settings.training.budget:
-            parts.append(f"--budget {self.settings.training.budget}")
-        whole = f"at most {duration(self.training_seconds + self.vectors_seconds)}"
-        if parts:
-            lines += _entry("together", f"{whole} ({'; '.join(parts)})")
-        patience = self.settings.training.patience
-        early = f"ends sooner where {patience} validations bring nothing better" if patience else "does not stop early"
-        lines += _entry("", f"an upper bound: training {early}" if patience else f"training {early}")
+            lines += _entry("", f"{whole} for all {self.fits} models of the cross-validation")
+        elif len(self.paces) > 1:
+            lines += _entry("", f"{whole} together; an adaptation is only tried where the one before it gained")
+        if training.budget:
+            lines += _entry("", f"no more than --budget {training.budget} for each model")
+        if training.patience:
+            lines += _entry("", f"it ends sooner where {training.patience} validations bring nothing better")
         share = f"{self.fits} x " if self.fits > 1 else ""
         bound = f"{share}--baseline-budget {self.settings.evaluation.baseline_budget}"
         lines += _entry("baselines", f"{duration(self.baseline_seconds)} at the very most ({bound}); small tables take "
@@ -148,7 +145,9 @@ class Advice:
         room = self.facts.machine.free - largest.fixed_bytes
         times = room / max(1, largest.batch_bytes)
         text = f"about {amount(self.memory)} of {amount(self.facts.machine.free)} that are free"
-        return f"{text}; batches {times:,.0f} times as large would fit" if times >= 2 else text
+        if times < MANY_TIMES:
+            return f"{text}; the largest batch that fits is {times:.1f} times as large"
+        return f"{text}: it does not bound the batch"
 
 
 def _flag(name: str, value: Any, default: Any) -> list[str]:

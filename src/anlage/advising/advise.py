@@ -85,8 +85,8 @@ def advise(table: str | Path | pd.DataFrame, settings: FitSettings, say: Say) ->
     longest, environment = max(paces, key=lambda pace: pace.training), {}
     if longest.threads < known.machine.cores:
         environment = {"OMP_NUM_THREADS": str(longest.threads)}
-        draft.reasons.append(Reason("threads", f"OMP_NUM_THREADS={longest.threads}", f"faster than {known.machine.cores} "
-                                    "here: the model is small, or the cores are busy"))  # fmt: skip
+        why = f"faster here than {known.machine.cores} threads: the model is small, or the cores are busy"
+        draft.reasons.append(Reason("threads", "OMP_NUM_THREADS=1", why))
     return Advice(title, known, draft.reasons, cautions, draft.settings, environment, paces, reading)
 
 

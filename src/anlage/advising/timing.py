@@ -139,15 +139,17 @@ def _step(loop: Loop) -> tuple[float, int, int]:
     largest = loop.batches[int(work.argmax())]
     largest = largest[np.argsort(loop.sizes[largest], kind="stable")]
     sizes, threads = np.cumsum(loop.sizes[largest]).astype(float), torch.get_num_threads()
-    tried, kept = _grow(loop, largest, sizes, min(2, len(largest)))
-    most, took = tried[-1]
-    if threads > 1 and loop.fabric.device.type == "cpu" and took * threads < 2 * SECONDS:
+    several = threads > 1 and loop.fabric.device.type == "cpu"
+    if several:
         torch.set_num_threads(1)
-        count = int(np.searchsorted(sizes, most)) + 1
-        if min(_advance(loop, largest[:count]) for _ in range(2)) < FASTER * took:
-            tried, kept = _grow(loop, largest, sizes, count)
+    tried, kept = _grow(loop, largest, sizes, min(2, len(largest)))
+    if several:
+        torch.set_num_threads(threads)
+        count = int(np.searchsorted(sizes, tried[-1][0])) + 1
+        if tried[-1][1] < FASTER * min(_advance(loop, largest[:count]) for _ in range(2)):
+            torch.set_num_threads(1)
         else:
-            torch.set_num_threads(threads)
+            tried, kept = _grow(loop, largest, sizes, count)
     whole = _extrapolated(tried, work.max())
     kept = int(kept * work.max() / tried[-1][0])
     if whole > SECONDS:
