@@ -2,9 +2,9 @@
 
     ANLAGE_DATA=path/to/data python benchmarks/advise.py [--repeats 1]
 
-For each table: `anlage advise --json`, then the command that it proposes, with --patience 0 (so that every step is made)
-and next to no time for baselines. Fewer epochs than advised keep it short; both sides are told the same. Prints the
-estimated and the measured seconds of training, their ratio (bar: within a factor of 2), and what the advice itself took.
+For each table: `anlage advise --json`, then the command that it proposes, with --patience 0 (so that every step is
+made) and next to no time for baselines. Fewer epochs than advised keep it short; both sides are told the same. Prints
+the estimated and the measured seconds of training, their ratio (bar: within a factor of 2), and what the advice took.
 The time of a shared machine varies: the load average stands beside each line.
 """
 
@@ -59,7 +59,7 @@ def main() -> None:
     print("| table | epochs | advice took | estimated | measured | estimated / measured | variables | load |")
     print("|---|---|---|---|---|---|---|---|")
     missed = 0
-    for number in range(options.repeats):
+    for _ in range(options.repeats):
         for name, target, epochs in TABLES:
             with tempfile.TemporaryDirectory() as folder:
                 found = compare(data / name, target, epochs, Path(folder) / "run")
@@ -67,8 +67,9 @@ def main() -> None:
             ratio = estimated / measured
             missed += not 1 / BAR <= ratio <= BAR
             variables = " ".join(f"{key}={value}" for key, value in environment.items())
-            print(f"| {Path(name).name} | {epochs} | {took:.0f} s | {estimated:.0f} s | {measured:.0f} s | {ratio:.2f} | "
-                  f"{variables} | {os.getloadavg()[0]:.1f} |", flush=True)  # fmt: skip
+            cells = [Path(name).name, epochs, f"{took:.0f} s", f"{estimated:.0f} s", f"{measured:.0f} s",
+                     f"{ratio:.2f}", variables, f"{os.getloadavg()[0]:.1f}"]  # fmt: skip
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
     print(f"{missed} of {options.repeats * len(TABLES)} miss the factor of {BAR:g}")
 
 

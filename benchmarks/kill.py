@@ -1,6 +1,7 @@
-"""kill -9 at ten random moments of a fit, resumed each time: are the final weights those of an undisturbed run?
+"""kill -9 at ten random moments of a fit or a pretraining, resumed each time: are the final weights those of an
+undisturbed run?
 
-    python benchmarks/kill.py [--kills 10] [--seed 0]
+    python benchmarks/kill.py [--verb pretrain] [--kills 10] [--seed 0]
 
 Data: simulated promoters (anlage.simulator), so that anyone can run it. After every kill the folder must not load as a
 bundle, unless the kill came after the fit had finished. Prints a line for each kill and the verdict; exit 1 on a
@@ -8,6 +9,7 @@ difference.
 """
 
 import argparse
+import os
 import random
 import shutil
 import subprocess
@@ -22,9 +24,16 @@ from anlage.bundle.read import is_bundle
 from anlage.errors import AnlageError
 from anlage.simulator import simulate_promoters
 
+SETTINGS = {
+    "fit": ["--target", "element", "--epochs", "12", "--patience", "100", "--baseline-budget", "5s",
+            "--resamples", "200"],
+    "pretrain": ["--input", "sequence", "--epochs", "4"],
+}  # fmt: skip
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--verb", choices=list(SETTINGS), default="fit")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs/kill"))
@@ -33,12 +42,12 @@ def main() -> int:
     options.folder.mkdir(parents=True)
     table = options.folder / "promoters.csv"
     simulate_promoters(2000, seed=0).to_csv(table)
-    settings = ["--target", "element", "--encoder", "cnn-tiny", "--epochs", "12", "--checkpoint-seconds", "1"]
-    settings += ["--average", "0.9", "--patience", "100", "--baseline-budget", "5s", "--resamples", "200"]
+    settings = [*SETTINGS[options.verb], "--encoder", "cnn-tiny", "--checkpoint-seconds", "1", "--average", "0.9"]
+    os.environ["ANLAGE_CACHE"] = str(options.folder / "cache")
 
     def fit(out: Path, resume: bool = False) -> subprocess.Popen[bytes]:
         words = ["--resume", str(out)] if resume else [str(table), "--out", str(out), *settings]
-        command = [sys.executable, "-m", "anlage", "fit", *words]
+        command = [sys.executable, "-m", "anlage", options.verb, *words]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     start = time.monotonic()

@@ -21,9 +21,15 @@ from anlage.tasks.protocol import Task
 from anlage.training import checkpoints
 from anlage.types import Encoded
 
-FAST: dict[str, Any] = {"baseline_budget": "1s", "resamples": 50, "patience": 0, "say": lambda line: None}
+FAST: dict[str, Any] = {"baseline_budget": "1s", "resamples": 50, "say": lambda line: None}
 TRAIN, VALID, TEST, LABELLED = 600, 100, 300, 40
-STUDENT = {"encoder": "cnn-tiny:width=24,layers=3,pooling=max", "epochs": 8, "learning_rate": 5e-3, "batch_samples": 32}
+SHARED: dict[str, Any] = {"batch_samples": 16, "patience": 0, "seed": 0}
+TEACHER = {"encoder": "cnn-tiny:layers=3,pooling=max,token_dropout=0", "epochs": 7, "learning_rate": 3e-3} | SHARED
+STUDENT = {
+    "encoder": "cnn-tiny:width=32,layers=3,pooling=max,token_dropout=0",
+    "epochs": 8,
+    "learning_rate": 5e-3,
+} | SHARED
 
 
 def promoters(folder: Path) -> tuple[Path, Path]:
@@ -42,14 +48,22 @@ def promoters(folder: Path) -> tuple[Path, Path]:
 def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("study")
     whole, few = promoters(folder)
-    teacher = anlage.fit(
-        whole, target="element", out=folder / "teacher", encoder="cnn-tiny:layers=3,pooling=max,token_dropout=0", epochs=8,
-        learning_rate=4e-3, batch_samples=32, **FAST,
-    )  # fmt: skip
+    teacher = anlage.fit(whole, target="element", out=folder / "teacher", **TEACHER | FAST)
     lines: list[str] = []
     options = {"target": "element", "teacher": str(teacher.path)} | STUDENT | FAST
     taught = anlage.fit(few, out=folder / "taught", **options | {"say": lines.append})
-    return {"whole": whole, "few": few, "teacher": teacher, "taught": taught, "lines": lines, "options": options}
+    small = folder / "small.csv"
+    rows = np.r_[: LABELLED + 60, TRAIN : TRAIN + 50, -100:0]
+    pd.read_csv(few).iloc[rows].to_csv(small, index=False)
+    return {
+        "whole": whole,
+        "few": few,
+        "small": small,
+        "teacher": teacher,
+        "taught": taught,
+        "lines": lines,
+        "options": options,
+    }
 
 
 def predicted(run: anlage.Run, table: Path) -> np.ndarray:
@@ -60,15 +74,15 @@ def predicted(run: anlage.Run, table: Path) -> np.ndarray:
 def test_a_student_is_closer_to_its_teacher_than_without_it(study: dict[str, Any]) -> None:
     alone = anlage.fit(study["few"], target="element", **STUDENT | FAST | {"epochs": 60})
     goal, near, far = (predicted(run, study["whole"]) for run in (study["teacher"], study["taught"], alone))
-    assert np.abs(near - goal).mean() < 0.5 * np.abs(far - goal).mean()
-    assert np.corrcoef(near, goal)[0, 1] > 0.7 > 0.6 > np.corrcoef(far, goal)[0, 1]
+    assert np.abs(near - goal).mean() < 0.6 * np.abs(far - goal).mean()
+    assert np.corrcoef(near, goal)[0, 1] > np.corrcoef(far, goal)[0, 1] + 0.3
 
 
 def test_both_are_judged_on_the_same_rows_in_one_run(study: dict[str, Any]) -> None:
     found = study["taught"].evaluation["distillation"]
     teacher, student = found["teacher"], found["student"]
     assert teacher["parameters"] == study["teacher"].evaluation["training"]["parameters"]
-    assert student["parameters"] == study["taught"].evaluation["training"]["parameters"] < 0.3 * teacher["parameters"]
+    assert student["parameters"] == study["taught"].evaluation["training"]["parameters"] < 0.4 * teacher["parameters"]
     assert student["samples_per_second"] > teacher["samples_per_second"] > 0
     for one, run in ((teacher, study["teacher"]), (student, study["taught"])):
         own = run.evaluation["targets"]["element"]["model"]["test"]["auroc"]
@@ -81,6 +95,7 @@ def test_both_are_judged_on_the_same_rows_in_one_run(study: dict[str, Any]) -> N
     page = study["taught"].report_path.read_text()
     assert "What it learned from a teacher" in page and f"{student['parameters']:,}" in page
     assert any(line.startswith("student − teacher") for line in study["lines"])
+    assert any("baselines learned from the labels of this table alone" in line for line in study["lines"])
     assert "What it learned from a teacher" not in study["teacher"].report_path.read_text()
 
 
@@ -101,7 +116,7 @@ def test_a_killed_fit_resumes_to_the_same_weights(
     study: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = study["options"] | {"epochs": 2}
-    whole = anlage.fit(study["few"], out=tmp_path / "whole", **options)
+    whole = anlage.fit(study["small"], out=tmp_path / "whole", **options)
     real = checkpoints.save
 
     def save(path: Path, progress: checkpoints.Progress, *rest: Any) -> None:
@@ -111,9 +126,10 @@ def test_a_killed_fit_resumes_to_the_same_weights(
 
     monkeypatch.setattr(checkpoints, "save", save)
     with pytest.raises(KeyboardInterrupt):
-        anlage.fit(study["few"], out=tmp_path / "killed", **options | {"checkpoint_seconds": 0.0})
+        anlage.fit(study["small"], out=tmp_path / "killed", **options | {"checkpoint_seconds": 0.0})
     monkeypatch.undo()
     again = anlage.resume(tmp_path / "killed", say=lambda line: None)
+    assert whole.evaluation["distillation"]["unlabelled_rows"] == 60
     for name, tensor in whole.contents.weights.items():
         assert torch.equal(tensor, again.contents.weights[name]), name
 
@@ -123,19 +139,21 @@ def test_a_teacher_that_was_trained_on_test_rows_is_refused(study: dict[str, Any
     options = study["options"] | {"epochs": 1, "split": "random"}
     with pytest.raises(AnlageError, match=r"LEAK: teacher .* was trained on \d+ of 200 test rows") as same:
         anlage.fit(study["whole"], out=tmp_path / "same", **options)  # by the ids of its own table
-    table = table.drop(columns="split").sample(frac=1, random_state=0)
+    table = table.drop(columns="split").sample(n=500, random_state=0)
     table["id"] = [f"other{i}" for i in range(len(table))]
     table.to_csv(tmp_path / "other.csv", index=False)
-    with pytest.raises(AnlageError, match=r"LEAK: .* of 200 test rows") as other:  # by the sequences of another
+    with pytest.raises(AnlageError, match=r"LEAK: .* of \d+ test rows") as other:  # by the sequences of another
         anlage.fit(tmp_path / "other.csv", out=tmp_path / "other", **options)
-    counts = [int(str(error.value).split("trained on ")[1].split()[0]) for error in (same, other)]
-    assert all(120 < count < 160 for count in counts)  # 70 % of its rows are training or validation rows
+    told = [str(error.value).split("trained on ")[1].split() for error in (same, other)]
+    seen, of = zip(*[(int(words[0]), int(words[2])) for words in told], strict=True)
+    assert of[0] == 200 and 95 <= of[1] <= 105
+    assert all(0.55 < a / b < 0.85 for a, b in zip(seen, of, strict=True))  # 70 % of its rows trained or tuned it
     lines: list[str] = []
     run = anlage.fit(
         tmp_path / "other.csv", out=tmp_path / "left", exclude_seen=True, **options | {"say": lines.append}
     )
     found = run.evaluation["distillation"]
-    assert found["test_rows_seen"] == counts[1] and found["rows"] == 200 - counts[1]
+    assert found["test_rows_seen"] == seen[1] and found["rows"] == of[1] - seen[1]
     assert any("LEAK" in line and "left out" in line for line in lines)
 
 
@@ -143,7 +161,7 @@ def test_a_teacher_whose_rows_are_gone_is_not_vouched_for(study: dict[str, Any],
     lines: list[str] = []
     moved = study["whole"].rename(tmp_path / "moved.csv")
     try:
-        run = anlage.fit(study["few"], out=tmp_path / "run", **study["options"] | {"epochs": 1, "say": lines.append})
+        run = anlage.fit(study["small"], out=tmp_path / "run", **study["options"] | {"epochs": 1, "say": lines.append})
     finally:
         moved.rename(study["whole"])
     assert any("NOT CHECKED" in line for line in lines)
@@ -152,10 +170,10 @@ def test_a_teacher_whose_rows_are_gone_is_not_vouched_for(study: dict[str, Any],
 
 
 def test_no_training_row_needs_a_label(study: dict[str, Any], tmp_path: Path) -> None:
-    table = pd.read_csv(study["whole"], index_col="id")
+    table = pd.read_csv(study["small"], index_col="id")
     table.loc[table["split"] == "train", "element"] = None
-    run = anlage.fit(table, out=tmp_path / "run", **study["options"] | {"epochs": 2})
-    assert run.evaluation["distillation"]["unlabelled_rows"] == TRAIN
+    run = anlage.fit(table, out=tmp_path / "run", **study["options"] | {"epochs": 1})
+    assert run.evaluation["distillation"]["unlabelled_rows"] == LABELLED + 60
     assert run.evaluation["targets"]["element"]["baselines"] == {}
     table["element"] = None
     with pytest.raises(AnlageError, match="no row has both"):
@@ -172,19 +190,19 @@ def test_what_does_not_fit_is_one_clear_line(study: dict[str, Any], tmp_path: Pa
         (table, {"task": "regression"}, "element is classification to it, not regression$"),
         (table.rename(columns={"sequence": "dna"}), {}, "lacks the input column 'sequence'"),
         (table, {"teacher": str(tmp_path)}, "is not a bundle"),
-        (table, {"teacher_weight": 0.0}, "teacher_weight"),
-        (table, {"temperature": 0.0}, "temperature"),
+        (table, {"teacher_weight": 0.0}, "--teacher-weight 0.0"),
+        (table, {"temperature": 0.0}, "--temperature 0.0"),
     ):
         with pytest.raises(AnlageError, match=told):
             anlage.fit(frame, out=tmp_path / "run", **study["options"] | options)
 
 
 def test_duplicates_of_test_rows_are_not_learned_from(study: dict[str, Any], tmp_path: Path) -> None:
-    table = pd.read_csv(study["few"], index_col="id")
+    table = pd.read_csv(study["small"], index_col="id")
     unlabelled, tested = table.index[LABELLED : LABELLED + 7], table.index[-7:]
     table.loc[unlabelled, "sequence"] = table.loc[tested, "sequence"].to_numpy()
     run = anlage.fit(table, out=tmp_path / "run", **study["options"] | {"epochs": 1})
-    assert run.evaluation["distillation"]["unlabelled_rows"] == TRAIN - LABELLED - 7
+    assert run.evaluation["distillation"]["unlabelled_rows"] == 60 - 7
     split = pd.read_csv(run.path / "rows" / "split.csv", index_col="id")["part"]
     assert (split[unlabelled] == "none").all() and (split[tested] == "test").all()
 

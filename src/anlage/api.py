@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from anlage import fitting, pretraining, summary
+from anlage import fitting, planning, pretraining, summary
 from anlage.bundle.card import model_card
 from anlage.bundle.contents import CARD, REPORT, Contents
 from anlage.bundle.numbers import interval
@@ -20,9 +20,8 @@ from anlage.config import load_settings, merge, save_settings, to_dict
 from anlage.embedding.settings import EmbedSettings
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError
-from anlage.evaluation.evaluate import evaluate_target
-from anlage.evaluation.metrics_json import assemble
 from anlage.pretrain_settings import PretrainSettings
+from anlage.report.distillation import lines as distilled_lines
 from anlage.report.render import render
 from anlage.run import Run, tell_problems
 from anlage.settings import FitSettings
@@ -84,7 +83,7 @@ def fit(
     if processes() > 1 and not out:
         raise AnlageError("several processes need one place to write to: name it with --out")
     say = say if leads() else _silent
-    plan = fitting.plan(source, settings, say)
+    plan = planning.plan(source, settings, say)
     tell_problems(plan.problems, say)
     if leads():
         _claim(folder, overwrite, resume)
@@ -101,7 +100,7 @@ def fit(
         wait_for_others()
         return Run(folder, own)
     judged = trained[:-1] if len(trained) > 1 else trained
-    metrics, rows = _judge(plan, trained, judged)
+    metrics, rows = fitting.judge(plan, trained, judged)
     named = ", ".join(task.target for task in plan.preparation.tasks)
     title = f"{', '.join(Path(source).name for source in plan.samples.sources)} → {named}"
     view = summary.report_view(plan, judged, metrics, rows, title)
@@ -382,46 +381,6 @@ def search(vectors: str | Path, queries: str | Path, *, k: int = 10, say: Say = 
     return pd.concat(list(search_files(vectors, queries, k, say)))
 
 
-def _judge(
-    plan: fitting.Plan, trained: Sequence[fitting.Trained], judged: Sequence[fitting.Trained]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """metrics.json, and the rows that it was measured on."""
-    settings, rows = plan.settings, fitting.evaluation_rows(judged, plan)
-    targets = {}
-    for fitted in trained[-1].preparation.tasks:
-        whole = fitting.join_folds(judged, plan, fitted.target)
-        targets[fitted.target] = evaluate_target(
-            whole.task,
-            whole.truth,
-            whole.values,
-            whole.baselines,
-            rows["parts"],
-            rows["groups"],
-            settings.evaluation,
-            settings.seed,
-        )
-    training = {
-        "seconds": round(sum(one.progress.seconds for one in trained), 1),
-        "steps": sum(one.progress.step for one in trained),
-        "best_step": trained[-1].progress.best_step,
-        "parameters": sum(p.numel() for p in trained[-1].model.parameters()),
-        "folds": settings.split.folds,
-    }
-    folds = plan.folds[0]
-    metrics = assemble(
-        targets, resamples=settings.evaluation.resamples, seed=settings.seed, split_hash=folds.hash,
-        data_hash=plan.data_hash, training=training, adaptation=_adaptation(trained),
-    )  # fmt: skip
-    return metrics, rows
-
-
-def _adaptation(trained: Sequence[fitting.Trained]) -> dict[str, Any] | None:
-    """The ladder of the model in the bundle, and what each fold of a cross-validation kept."""
-    ladder = trained[-1].ladder
-    kept = [one.ladder["kept"] for one in trained[:-1] if one.ladder]
-    return None if ladder is None else ladder | {"folds": kept or None}
-
-
 def _claim(folder: Path, overwrite: bool, resume: bool) -> None:
     """Make sure that ``folder`` may be written: never over a bundle or an unfinished fit unless told to."""
     training = folder / TRAINING
@@ -446,4 +405,4 @@ def _lines(metrics: dict[str, Any]) -> list[str]:
         for name, row in {"model": entry["model"], **entry["baselines"]}.items():
             shown = "  ".join(f"{metric} {' '.join(interval(m))}" for metric, m in list(row.get(part, {}).items())[:4])
             lines.append(f"{target} {part} {name}: {shown}")
-    return lines
+    return lines + (distilled_lines(metrics["distillation"]) if metrics.get("distillation") else [])

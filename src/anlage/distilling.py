@@ -124,8 +124,9 @@ class Teacher:
     def _own_rows(self, student_hash: str) -> dict[str, pd.DataFrame] | None:
         """Its training and validation rows: by their ids in the student's table where this is its own, else in the
         table that it was fitted on, where that is still the same."""
-        split, wanted = read_rows(self.run.path, "split.csv"), self.run.contents.provenance["data_hash"]
-        if split is None:
+        provenance = self.run.contents.provenance
+        split, wanted = read_rows(self.run.path, "split.csv"), provenance["data_hash"]
+        if split is None or "update" in provenance:  # an update has learned from other tables as well
             return None
         samples, checked, data = self.samples, self.checked, self.settings.data
         if student_hash != wanted:
@@ -151,7 +152,7 @@ class Teacher:
         seen = self.seen(tests, student_hash)
         if seen is None:
             say(f"NOT CHECKED: whether teacher {self.source} was trained on any of the {len(tests)} test rows: its "
-                "table, or its rows/split.csv, is gone or has changed")  # fmt: skip
+                "table or its rows/split.csv is gone or has changed, or it was updated since its fit")  # fmt: skip
             return None
         told = f"LEAK: teacher {self.source} was trained on {seen.sum()} of {len(tests)} test rows"
         if seen.any() and (seen.all() or not settings.evaluation.exclude_seen):

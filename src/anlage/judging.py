@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anlage import fitting, summary
+from anlage import fitting, planning, summary
 from anlage.errors import AnlageError
 from anlage.evaluation.baselines import Baseline
 from anlage.evaluation.evaluate import evaluate_target
@@ -41,7 +41,7 @@ def judge_cohort(run: Run, table: Any, say: Say) -> Judged:
     tell_problems(samples.problems, say)
     column = run.fit_settings.split.group
     known = column is not None and (column in samples.frame or column == samples.id_column)
-    codes = fitting.group_codes(samples, str(column)) if known else None
+    codes = planning.group_codes(samples, str(column)) if known else None
     plan = _own_plan(run, say)
     if plan is not None:
         _say_overlap(run, samples.frame, say)
@@ -67,7 +67,7 @@ def _say_overlap(run: Run, frame: pd.DataFrame, say: Say) -> None:
 
 
 def _judge(
-    run: Run, frame: pd.DataFrame, part: np.ndarray, groups: np.ndarray | None, plan: fitting.Plan | None, say: Say
+    run: Run, frame: pd.DataFrame, part: np.ndarray, groups: np.ndarray | None, plan: planning.Plan | None, say: Say
 ) -> Judged:
     """``part`` [rows] is "valid" (chooses the baseline to beat) or "test"; ``groups`` [rows] are resampled together."""
     tasks, settings = run.preparation.tasks, run.fit_settings
@@ -118,7 +118,7 @@ def _judge(
 
 
 def _baselines(
-    run: Run, plan: fitting.Plan, frames: dict[str, pd.DataFrame], truth: dict[str, np.ndarray], say: Say
+    run: Run, plan: planning.Plan, frames: dict[str, pd.DataFrame], truth: dict[str, np.ndarray], say: Say
 ) -> dict[str, list[Baseline]]:
     """The baselines fitted again on the run's own training and validation rows, with values for the new rows."""
     folds = plan.folds[-1]
@@ -136,14 +136,14 @@ def _baselines(
     return fitting.baselines_of(run.preparation, both, all_truth, where, new, run.fit_settings, say)
 
 
-def _own_plan(run: Run, say: Say) -> fitting.Plan | None:
+def _own_plan(run: Run, say: Say) -> planning.Plan | None:
     """The plan of the run's own fit, where its table is still there and still the same; else None, and why is said."""
     table = run.fit_settings.data.table
     if not table:
         say("no baselines beside the model: it was fitted on a DataFrame, which is not kept")
         return None
     try:
-        plan = fitting.plan(table, run.fit_settings, lambda _: None)
+        plan = planning.plan(table, run.fit_settings, lambda _: None)
     except AnlageError as error:
         say(f"no baselines beside the model: {error}")
         return None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anlage import fitting
+from anlage import planning
 from anlage.errors import AnlageError, Problem
 from anlage.run import Run
 from anlage.samples.hashing import data_hash
@@ -176,7 +176,7 @@ def _recorded(run: Run) -> list[dict[str, Any]]:
 
 def _of_fit(run: Run, place: Table) -> Lineage:
     """The rows of the fit alone. Of a cross-validation, the division that the model in the bundle was trained with."""
-    plan = fitting.plan(place, run.fit_settings, _silent)
+    plan = planning.plan(place, run.fit_settings, _silent)
     part = plan.folds[-1].part
     used = np.flatnonzero(np.isin(part, USED))
     checked = run.preparation.check(plan.samples.frame)

@@ -13,7 +13,8 @@ import pandas as pd
 import anlage
 from anlage.choosing import describe
 from anlage.config import option_groups, to_dict
-from anlage.fitting import Plan, Trained, join_folds
+from anlage.fitting import Trained, join_folds
+from anlage.planning import Plan
 from anlage.pretrain_settings import PretrainSettings
 from anlage.report.view import InputView, ReportView, SplitView, TargetView
 from anlage.settings import FitSettings

@@ -144,7 +144,7 @@ class Advice:
         largest = max(self.paces, key=lambda pace: pace.fixed_bytes + pace.batch_bytes)
         room = self.facts.machine.free - largest.fixed_bytes
         times = room / max(1, largest.batch_bytes)
-        text = f"about {amount(self.memory)} of {amount(self.facts.machine.free)} that are free"
+        text = f"about {amount(self.memory)} of {amount(self.facts.machine.free)} that are free, the table apart"
         if times < MANY_TIMES:
             return f"{text}; the largest batch that fits is {times:.1f} times as large"
         return f"{text}: it does not bound the batch"

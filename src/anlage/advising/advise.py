@@ -13,19 +13,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
-from anlage import fitting
+from anlage import planning
 from anlage.adaptation.protocol import Unsuitable
 from anlage.adapting import planned
 from anlage.advising import facts, rules
 from anlage.advising.advice import Advice, Reason, amount, duration
 from anlage.advising.facts import Facts
-from anlage.advising.timing import Bench, Pace, measure
-from anlage.choosing import adopt, choose_encoders
+from anlage.advising.timing import Bench, Pace, faster_threads, measure
+from anlage.choosing import adopt, choose_encoders, describe
 from anlage.config import merge, option_groups
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError
 from anlage.foundation import is_pretrained, reads
+from anlage.ladder import LEAST_EPOCHS
 from anlage.modalities.inputs import Input
 from anlage.settings import FitSettings
 from anlage.training import batches
@@ -63,11 +65,12 @@ class Draft:
 def advise(table: str | Path | pd.DataFrame, settings: FitSettings, say: Say) -> Advice:
     """What to fit on ``table``, and how long it would take here; see :func:`anlage.advise`."""
     started = time.monotonic()
-    plan = fitting.plan(table, settings, say)
+    plan = planning.plan(table, settings, say)
     preparation, rows = plan.preparation, plan.folds[0].rows("train")
     frames, targets = plan.checked.take(rows), plan.targets.iloc[rows]
     preparation.fit(frames, targets)
     choice = choose_encoders(preparation, settings.model.encoder)
+    rungs = planned(settings.adaptation, choice)
     adopt(preparation, choice)
     bench = Bench(preparation, choice, preparation.table(frames, targets), settings, 0, 0)
     known = facts.gather(plan, bench.table)
@@ -75,18 +78,20 @@ def advise(table: str | Path | pd.DataFrame, settings: FitSettings, say: Say) ->
     reading = time.monotonic() - started
 
     draft = Draft(settings)
-    pretrained = any(chosen.foundation for chosen in choice.values())
     say("timing what is proposed: some seconds")
-    paces = _pretrained(draft, bench, known, say) if pretrained else _fresh(draft, bench, known)
+    cores = torch.get_num_threads()
+    try:
+        paces = _pretrained(draft, bench, known, rungs, say) if rungs else _fresh(draft, bench, known)
+        environment = {"OMP_NUM_THREADS": "1"} if torch.get_num_threads() < cores else {}
+    finally:
+        torch.set_num_threads(cores)
     _judging(draft, known)
+    if environment:
+        why = f"faster here than {cores} threads: the model is small, or the cores are busy"
+        draft.reasons.append(Reason("threads", "OMP_NUM_THREADS=1", why))
     names = ", ".join(task.target for task in preparation.tasks)
     title = f"{', '.join(Path(source).name for source in plan.samples.sources)} → {names}"
-    cautions = rules.cautions(known, pretrained) + _machine_cautions(paces, known)
-    longest, environment = max(paces, key=lambda pace: pace.training), {}
-    if longest.threads < known.machine.cores:
-        environment = {"OMP_NUM_THREADS": str(longest.threads)}
-        why = f"faster here than {known.machine.cores} threads: the model is small, or the cores are busy"
-        draft.reasons.append(Reason("threads", "OMP_NUM_THREADS=1", why))
+    cautions = rules.cautions(known, bool(rungs)) + _memory_cautions(paces, known)
     return Advice(title, known, draft.reasons, cautions, draft.settings, environment, paces, reading)
 
 
@@ -100,29 +105,32 @@ def _fresh(draft: Draft, bench: Bench, known: Facts) -> list[Pace]:
         draft.propose("rate", rates[1], **rates[0])
     _epochs(draft, bench)
     slower = ""
+    torch.set_num_threads(faster_threads(_with_encoders(draft, bench, candidates)))
     while True:
         pace = measure(_with_encoders(draft, bench, candidates))
         if shrunk := _shrink(draft, pace, known):
             _epochs(draft, bench)
             pace = measure(_with_encoders(draft, bench, candidates))
-        if pace.training <= TOO_LONG or shrunk or all(len(fitting) == 1 for fitting in candidates.values()):
+        if (
+            pace.training <= TOO_LONG
+            or shrunk
+            or not draft.open("budget")
+            or all(len(fitting) == 1 for fitting in candidates.values())
+        ):
             break
         larger = ", ".join(fitting[0].encoder for fitting in candidates.values())
         slower = slower or f"suits the machine: {larger} suits the table but could train for {duration(pace.training)}"
         candidates = {name: fitting[1:] or fitting for name, fitting in candidates.items()}
-    reasons = [Reason(_about("encoder", name, bench.preparation.inputs), fitting[0].encoder, slower or fitting[0].why)
-               for name, fitting in candidates.items()]  # fmt: skip
-    draft.reasons = reasons + draft.reasons
+    draft.reasons = _encoder_reasons(bench, candidates, slower) + draft.reasons
     return [pace]
 
 
-def _pretrained(draft: Draft, bench: Bench, known: Facts, say: Say) -> list[Pace]:
-    """An encoder that was trained before: how far to adapt it."""
+def _pretrained(draft: Draft, bench: Bench, known: Facts, rungs: Sequence[str], say: Say) -> list[Pace]:
+    """An encoder that was trained before: how far to adapt it, of the adaptations ``rungs``."""
     candidates = _candidates(draft, bench, known)
     bench = _with_encoders(draft, bench, candidates)
-    draft.reasons = [Reason(_about("encoder", name, bench.preparation.inputs), fitting[0].encoder, fitting[0].why)
-                     for name, fitting in candidates.items()]  # fmt: skip
-    rungs = planned(draft.settings.adaptation, bench.choice)
+    draft.reasons = _encoder_reasons(bench, candidates)
+    torch.set_num_threads(faster_threads(bench))
     if draft.open("adapt") and known.labelled < rules.FEW:
         draft.propose("adaptation", f"{known.labelled:,} labelled rows: too few to change what the encoder has learned",
                       adapt="frozen")  # fmt: skip
@@ -136,14 +144,25 @@ def _pretrained(draft: Draft, bench: Bench, known: Facts, say: Say) -> list[Pace
     if not paces:
         raise AnlageError(f"--adapt {rungs[0]}: does not suit this encoder; leave --adapt out")
     if len(paces) > 1:
-        longest = sum(pace.training for pace in paces)
-        if longest > TOO_LONG and draft.open("adapt"):
-            draft.propose("adaptation", f"climbing on to {paces[-1].name} would train for up to {duration(longest)} "
-                          "on this machine; on a faster one, leave --adapt out", adapt="frozen")  # fmt: skip
-            return paces[:1]
-        climbed = ", then ".join(str(pace.name) for pace in paces)
-        draft.reasons.append(Reason("adaptation", "auto", f"{climbed}: each only where the gain before it was real"))
-    return paces
+        _climb(draft, paces)
+    return paces[:1] if draft.settings.adaptation.adapt == "frozen" else paces
+
+
+def _climb(draft: Draft, paces: list[Pace]) -> None:
+    """How far up the ladder, where it is for the advice to say."""
+    first, second, last = paces[0], paces[1], paces[-1]
+    whole = sum(pace.training for pace in paces)
+    names = ", then ".join(str(pace.name) for pace in paces)
+    draft.reasons.append(Reason("adaptation", "auto", f"{names}: each only where the gain before it was real"))
+    if whole <= TOO_LONG or not draft.open("budget"):
+        return
+    why = f"climbing to {last.name} could train for {duration(whole)} here"
+    least = LEAST_EPOCHS * second.epoch_steps * second.step
+    if least < TOO_LONG - first.training - first.vectors or not draft.open("adapt"):
+        draft.propose("length", f"{why}: this bounds it", budget=f"{TOO_LONG / 3600:.0f}h")
+    else:
+        draft.propose("adaptation", f"{why}, and {LEAST_EPOCHS} passes of {second.name} {duration(least)}: on a faster "
+                      "machine, leave --adapt out", adapt="frozen")  # fmt: skip
 
 
 def _candidates(draft: Draft, bench: Bench, known: Facts) -> dict[str, list[rules.Rule]]:
@@ -156,6 +175,18 @@ def _candidates(draft: Draft, bench: Bench, known: Facts) -> dict[str, list[rule
         for item in inputs
         if not any(_speaks_of(word, item, names) for word in words)
     }
+
+
+def _encoder_reasons(bench: Bench, candidates: dict[str, list[rules.Rule]], instead: str = "") -> list[Reason]:
+    found = []
+    for item in bench.preparation.inputs:
+        about, chosen = _about("encoder", item.name, bench.preparation.inputs), bench.choice[item.name]
+        if fitting := candidates.get(item.name):
+            found.append(Reason(about, fitting[0].encoder, instead or fitting[0].why))
+        else:
+            source = f"{chosen.foundation.source}: " if chosen.foundation else ""
+            found.append(Reason(about, f"{source}{describe(chosen.settings)}", "as you said"))
+    return found
 
 
 def _speaks_of(word: str, item: Input, names: Sequence[str]) -> bool:
@@ -214,7 +245,7 @@ def _judging(draft: Draft, known: Facts) -> None:
                       folds=rules.FOLDS)  # fmt: skip
 
 
-def _machine_cautions(paces: Sequence[Pace], known: Facts) -> list[str]:
+def _memory_cautions(paces: Sequence[Pace], known: Facts) -> list[str]:
     found = []
     needed = max(pace.fixed_bytes + pace.batch_bytes for pace in paces)
     if needed > FREE_PART * known.machine.free:

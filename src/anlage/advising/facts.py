@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anlage.fitting import Plan
 from anlage.modalities.inputs import Input
+from anlage.planning import Plan
 from anlage.shapes import ColumnsShape, GridShape, TokensShape
 from anlage.splits import given
 from anlage.tasks.protocol import Task

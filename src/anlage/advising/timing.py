@@ -2,9 +2,9 @@
 times the steps that the loop would make. What is said of memory comes from the same steps.
 """
 
-import tempfile
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,9 +33,12 @@ GROWTH = 4
 """A batch is tried from its first row on, so many times larger each time: a model that is far too large for this
 machine shows it on one row."""
 FASTER = 0.7
-"""One thread is taken where its steps take less than this part of the time: small models, on many or on busy cores."""
+"""One thread is taken where its steps take less than this part of the time."""
 OTHER_SECONDS = 2.0
 """Prediction and frozen encoders are timed for about so long."""
+PEAK = 1.5
+"""What comes and goes during a step, on top of what is kept for the backward pass: the peak was 0.7 (LSTM) to 1.7 times
+what is kept (small ResNet)."""
 ADAM_COPIES = 5
 """Besides each weight that learns: its gradient, Adam's two means, the best and the averaged weights."""
 
@@ -62,8 +65,6 @@ class Pace:
     name: str | None
     """The adaptation; None where no encoder is pretrained."""
     step: float
-    threads: int
-    """With so many of torch's threads, 1 where that is faster."""
     steps: int
     """At most."""
     epoch_steps: int
@@ -78,7 +79,7 @@ class Pace:
     fixed_bytes: int
     """Of weights, gradients, the optimiser and copies."""
     batch_bytes: int
-    """What the largest timed batch keeps for the backward pass."""
+    """What the largest batch needs beside these."""
 
     @property
     def training(self) -> float:
@@ -92,40 +93,52 @@ def measure(bench: Bench, name: str | None = None) -> Pace:
     model, factors = build_chosen(bench.preparation, bench.choice), {}
     if name is not None:
         factors = adapt(model, bench.choice, name, bench.settings.adaptation)
-    table, vectors = bench.table, 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        job = Job(
-            model=model, tasks=bench.preparation.tasks, table=table, train=np.arange(len(table)),
-            modalities={item.name: item.modality for item in bench.preparation.inputs}, valid=np.arange(0),
-            settings=bench.settings.training, seed=bench.settings.seed, folder=Path(folder), fingerprint="",
-            metric={t.target: primary_metric(t, bench.settings.evaluation) for t in bench.preparation.tasks},
-            say=_silent, factors=factors,
-        )  # fmt: skip
-        if name == "frozen":
-            job.table, vectors = _with_vectors(bench, model)
-        loop, threads = Loop(job), torch.get_num_threads()
-        try:
-            step, timed, kept = _step(loop)
-            validation, used = _prediction(loop, bench.valid), torch.get_num_threads()
-        finally:
-            torch.set_num_threads(threads)
-    learned = sum(p.numel() for p in loop.trained.parameters() if p.requires_grad)
-    weights = sum(p.numel() for p in loop.trained.parameters())
+    table, vectors = _with_vectors(bench, model) if name == "frozen" else (bench.table, 0.0)
+    loop = _loop(bench, model, table, factors)
+    step, timed, needed = _step(loop)
+    learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    weights = sum(p.numel() for p in model.parameters())
     return Pace(
         name=name,
         step=step,
-        threads=used,
         steps=loop.progress.total_steps,
         epoch_steps=loop.epoch_steps,
-        validation=validation,
+        validation=_prediction(loop, bench.valid),
         validations=_validations(loop),
         vectors=vectors,
         timed=timed,
         learned=learned,
         weights=weights,
         fixed_bytes=4 * (weights + ADAM_COPIES * learned),
-        batch_bytes=kept,
+        batch_bytes=needed,
     )
+
+
+def faster_threads(bench: Bench) -> int:
+    """Torch's number of threads, or 1 where steps are faster with one: small models, on many or on busy cores."""
+    threads = torch.get_num_threads()
+    if threads == 1 or fabric(bench.settings.training).device.type != "cpu":
+        return threads
+    loop = _loop(bench, build_chosen(bench.preparation, bench.choice), bench.table, {})
+    rows, work = _largest(loop)
+    try:
+        torch.set_num_threads(1)  # busy cores slow many threads without bound, one thread only by its share
+        most, alone = _grow(loop, rows, work)[0][-1]
+    finally:
+        torch.set_num_threads(threads)
+    together = min(_advance(loop, rows[: int(np.searchsorted(work, most)) + 1]) for _ in range(2))
+    return 1 if alone < FASTER * together else threads
+
+
+def _loop(bench: Bench, model: Model, table: PreparedTable, factors: Mapping[str, float]) -> Loop:
+    """The loop of the fit, before its first step. It writes nothing until it saves, which it is never told to."""
+    tasks = bench.preparation.tasks
+    return Loop(Job(
+        model=model, tasks=tasks, table=table, train=np.arange(len(table)), valid=np.arange(0),
+        modalities={item.name: item.modality for item in bench.preparation.inputs}, settings=bench.settings.training,
+        metric={task.target: primary_metric(task, bench.settings.evaluation) for task in tasks}, factors=factors,
+        seed=bench.settings.seed, folder=Path(os.devnull), fingerprint="", say=_silent,
+    ))  # fmt: skip
 
 
 def _silent(line: str) -> None:
@@ -133,44 +146,36 @@ def _silent(line: str) -> None:
 
 
 def _step(loop: Loop) -> tuple[float, int, int]:
-    """(seconds of a step, averaged over an epoch; steps timed; bytes that the largest batch keeps). Leaves torch with
-    one thread where that is faster."""
-    work = np.array([loop.sizes[rows].sum() for rows in loop.batches], dtype=float)
-    largest = loop.batches[int(work.argmax())]
-    largest = largest[np.argsort(loop.sizes[largest], kind="stable")]
-    sizes, threads = np.cumsum(loop.sizes[largest]).astype(float), torch.get_num_threads()
-    several = threads > 1 and loop.fabric.device.type == "cpu"
-    if several:
-        torch.set_num_threads(1)
-    tried, kept = _grow(loop, largest, sizes, min(2, len(largest)))
-    if several:
-        torch.set_num_threads(threads)
-        count = int(np.searchsorted(sizes, tried[-1][0])) + 1
-        if tried[-1][1] < FASTER * min(_advance(loop, largest[:count]) for _ in range(2)):
-            torch.set_num_threads(1)
-        else:
-            tried, kept = _grow(loop, largest, sizes, count)
-    whole = _extrapolated(tried, work.max())
-    kept = int(kept * work.max() / tried[-1][0])
+    """(seconds of a step, averaged over an epoch; steps timed; bytes that the largest batch needs)."""
+    every = np.array([loop.sizes[rows].sum() for rows in loop.batches], dtype=float)
+    tried, kept = _grow(loop, *_largest(loop))
+    whole, needed = _extrapolated(tried, every.max()), int(PEAK * kept * every.max() / tried[-1][0])
     if whole > SECONDS:
-        return whole * float(work.mean() / work.max()), 0, kept
-    batches = [loop.batches[i] for i in spread(np.argsort(work, kind="stable"))]
+        return whole * float(every.mean() / every.max()), 0, needed
+    batches = [loop.batches[i] for i in spread(np.argsort(every, kind="stable"))]
     times: list[float] = []
     while len(times) < FEWEST or (sum(times) < SECONDS and len(times) < MOST):
         times.append(_advance(loop, batches[len(times) % len(batches)]))
-    return float(np.mean(times)), len(times), kept
+    return float(np.mean(times)), len(times), needed
 
 
-def _grow(loop: Loop, rows: np.ndarray, sizes: np.ndarray, count: int) -> tuple[list[tuple[float, float]], int]:
+def _largest(loop: Loop) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of the largest batch, short ones first, and the work of all up to each."""
+    rows = max(loop.batches, key=lambda rows: loop.sizes[rows].sum())
+    rows = rows[np.argsort(loop.sizes[rows], kind="stable")]
+    return rows, np.cumsum(loop.sizes[rows]).astype(float)
+
+
+def _grow(loop: Loop, rows: np.ndarray, work: np.ndarray) -> tuple[list[tuple[float, float]], int]:
     """Steps on the first rows, ever more of them until all or until the next would take too long: (work, seconds) of
-    each, and the bytes that the last one keeps. ``sizes`` [rows] the work of all rows up to each."""
-    hooks, tried = _Kept(loop.trained), []
+    each, and the bytes that the last one keeps for the backward pass. ``work`` [rows] of all rows up to each."""
+    hooks, tried, count = _Kept(loop.trained), [], min(2, len(rows))
     with hooks:
         _advance(loop, rows[:count])  # warms up
         while True:
             hooks.seen.clear()
-            tried.append((float(sizes[count - 1]), _advance(loop, rows[:count])))
-            took = tried[-1][1]
+            took = _advance(loop, rows[:count])
+            tried.append((float(work[count - 1]), took))
             known = len(tried) > 1 or took > SECONDS
             if count == len(rows) or (known and took * GROWTH > SECONDS):
                 return tried, sum(hooks.seen.values())

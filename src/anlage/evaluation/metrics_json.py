@@ -16,6 +16,7 @@
     split_hash, data_hash     what was learned from and judged on
     training    how the model came to be: what the caller gives
     adaptation  how a pretrained encoder was adapted, null where there is none: what the caller gives
+    distillation  teacher and student on the same rows, null where there was no teacher: what the caller gives
 
 A part that was not judged (``--no-test``) is absent. A number that is undefined (one class only) is null. ``n`` counts
 rows with a known truth. Later versions of schema 1 only add keys.
@@ -45,6 +46,7 @@ def assemble(
     data_hash: str,
     training: Mapping[str, Any] | None = None,
     adaptation: Mapping[str, Any] | None = None,
+    distillation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """metrics.json from the entries that ``evaluate_target`` made."""
     resampled = {of["resampled"] for of in targets.values()}
@@ -60,4 +62,5 @@ def assemble(
         "data_hash": data_hash,
         "training": dict(training or {}),
         "adaptation": None if adaptation is None else dict(adaptation),
+        "distillation": None if distillation is None else dict(distillation),
     }

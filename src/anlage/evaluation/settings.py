@@ -14,7 +14,7 @@ class EvaluationSettings:
     no_test: bool = False
     """Leave the test rows untouched until `anlage evaluate` is asked for them."""
     exclude_seen: bool = False
-    """Leave out test rows that were in the corpus of a pretrained encoder (they are always counted aloud)."""
+    """Leave out test rows that a pretrained encoder's corpus held or a teacher learned from (always counted aloud)."""
     resamples: int = 2000
     """Bootstrap resamples for the 95 % intervals."""
     baseline_budget: str = "5m"

@@ -28,6 +28,7 @@ def outcome(found: Mapping[str, Any]) -> str:
     size, speed = _ratios(found)
     rows = found["unlabelled_rows"]
     without = f"; it learned from {count(rows)} rows without a label as well" if rows else ""
+    without += "; the plain baselines learned from the labels of this table alone, without the teacher"
     seen = found["test_rows_seen"]
     leak = "; NOT CHECKED: whether the teacher was trained on test rows" if seen is None else ""
     leak = f"; {count(seen)} test rows were left out, because the teacher was trained on them" if seen else leak
