@@ -71,8 +71,11 @@ class Advice:
 
     @property
     def command(self) -> str:
-        """The command line of the proposed fit: only what is not the default."""
-        words = ["anlage", "fit", self.settings.data.table or "TABLE"]
+        """The command line of the proposed fit, with only what is not the default. Where the table is a DataFrame, the
+        call in Python."""
+        if not self.settings.data.table:
+            return "anlage.fit(table, settings=advice.settings)"
+        words = ["anlage", "fit", self.settings.data.table]
         usual = FitSettings()
         for group in fields(FitSettings):
             value, default = getattr(self.settings, group.name), getattr(usual, group.name)
@@ -160,9 +163,10 @@ def _flag(name: str, value: Any, default: Any) -> list[str]:
 
 
 def _entry(about: str, text: str) -> list[str]:
-    """A paragraph whose first word stands in a column of its own."""
-    return textwrap.wrap(text, WIDTH, initial_indent=f"{about:<12}", subsequent_indent=" " * 12,
-                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
+    """A paragraph; what it is about stands in a column of its own, or before it where it is long."""
+    first = f"{about:<12}" if len(about) < 12 else f"{about}  "
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * 12, break_long_words=False,
+                         break_on_hyphens=False)  # fmt: skip
 
 
 def duration(length: float) -> str:

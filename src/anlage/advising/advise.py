@@ -64,6 +64,8 @@ class Draft:
 
 def advise(table: str | Path | pd.DataFrame, settings: FitSettings, say: Say) -> Advice:
     """What to fit on ``table``, and how long it would take here; see :func:`anlage.advise`."""
+    if settings.distillation.teacher is not None:
+        raise AnlageError("advise times a fit without a teacher: leave --teacher out here, and add it to the command")
     started = time.monotonic()
     plan = planning.plan(table, settings, say)
     preparation, rows = plan.preparation, plan.folds[0].rows("train")

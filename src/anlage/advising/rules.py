@@ -19,7 +19,7 @@ HUGE = 200_000
 """Training rows from which larger encoders are a rule of thumb: none of our data sets is so large."""
 SHORT = 100
 """Tokens up to which every layer can afford to see every token."""
-LONG = 256
+LONG = 320
 """Tokens from which a wide view pays more than a fine one."""
 
 
