@@ -296,7 +296,7 @@ def test_more_rows_climb_as_far_as_time_allows(pretrained: str, monkeypatch: pyt
     frozen, lora, full = climbing.paces
     assert frozen.learned < lora.learned < full.learned == full.weights
     whole = climbing.training_seconds
-    monkeypatch.setattr(advising, "TOO_LONG", frozen.training + whole / 2)
+    monkeypatch.setattr(advising, "TOO_LONG", frozen.training + whole / 8)
     assert anlage.advise(frame, target="place", encoder=pretrained, say=silent).settings.training.budget is not None
     monkeypatch.setattr(advising, "TOO_LONG", 0.001)
     short = anlage.advise(frame, target="place", encoder=pretrained, say=silent)

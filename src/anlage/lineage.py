@@ -7,7 +7,7 @@ the division follows from the settings and the rows alone.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from anlage.tasks.protocol import Task
 from anlage.training.preparation import Preparation
 
 Say = Callable[[str], None]
-Table = str | Path | pd.DataFrame
+Table: TypeAlias = str | Path | pd.DataFrame
 USED = ("train", "valid", "test")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from anlage.advising.facts import Facts, InputFacts, TargetFacts
 from anlage.tasks.labels import RARE
+from anlage.training.loop import USUAL_EPOCHS
 
 FEW = 500
 """Labelled training rows below which no network beat the plain baselines, but for variants of one parent: breast
@@ -35,8 +36,6 @@ class Rule:
     aligned: bool = False
     pixels: int = 0
     """Shortest side, at least."""
-    columns: float = math.inf
-    """At most."""
     gpu: bool = False
     """For a GPU only."""
 
@@ -47,7 +46,6 @@ class Rule:
             and self.tokens[0] <= one.tokens <= self.tokens[1]
             and self.aligned == one.aligned
             and min(one.pixels, default=0) >= self.pixels
-            and one.columns <= self.columns
             and facts.machine.gpu >= self.gpu
         )
 
@@ -86,13 +84,11 @@ ENCODERS: dict[str, tuple[Rule, ...]] = {
 others that fit are smaller, and come next where the first takes too long on the machine. Trees on plain columns:
 Grinsztajn 2022, doi:10.48550/arXiv.2207.08815."""
 
-USUAL = Rule("", "the usual encoder of its kind; no rule of ours says more")
-
 
 def encoders(one: InputFacts, facts: Facts, usual: str) -> list[Rule]:
     """What fits this input, the first proposal first; ``usual`` where no rule speaks of its layout."""
     fitting = [rule for rule in ENCODERS.get(one.layout, ()) if rule.fits(one, facts)]
-    return fitting or [Rule(usual, USUAL.why)]
+    return fitting or [Rule(usual, "the usual encoder of its kind: no rule says more")]
 
 
 SAMPLES = ((200, 16), (4_000, 32), (50_000, 64), (math.inf, 128))
@@ -108,7 +104,7 @@ CAREFUL = {"average": 0.95, "learning_rate": 0.0005}
 """More columns than rows."""
 STEPS = 3_000
 """Optimiser steps that were enough on data sets of 400 to 54,000 rows."""
-LEAST_EPOCHS, USUAL_EPOCHS = 5, 20
+LEAST_EPOCHS = 5
 
 
 def batch(facts: Facts) -> tuple[dict[str, int], str]:

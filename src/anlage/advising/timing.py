@@ -30,15 +30,14 @@ SECONDS = 4.0
 FEWEST, MOST = 3, 300
 """Timed steps of whole batches."""
 GROWTH = 4
-"""A batch is tried from its first row on, so many times larger each time: a model that is far too large for this
-machine shows it on one row."""
+"""A batch is tried from its first two rows on, so many times larger each time: a model that is far too large for this
+machine shows it on a few rows."""
 FASTER = 0.7
 """One thread is taken where its steps take less than this part of the time."""
 OTHER_SECONDS = 2.0
 """Prediction and frozen encoders are timed for about so long."""
 PEAK = 1.5
-"""What comes and goes during a step, on top of what is kept for the backward pass: the peak was 0.7 (LSTM) to 1.7 times
-what is kept (small ResNet)."""
+"""A step's memory is so many times what is kept for the backward pass: measured were 0.7 (LSTM) to 1.7 (ResNet)."""
 ADAM_COPIES = 5
 """Besides each weight that learns: its gradient, Adam's two means, the best and the averaged weights."""
 
@@ -60,13 +59,12 @@ class Bench:
 @dataclass(frozen=True)
 class Pace:
     """One training: seconds of a step, of a validation, and of all vectors of frozen encoders (before the first step);
-    ``most`` steps are made unless training stops early."""
+    ``steps`` are made unless training stops early."""
 
     name: str | None
     """The adaptation; None where no encoder is pretrained."""
     step: float
     steps: int
-    """At most."""
     epoch_steps: int
     validation: float
     validations: int
@@ -123,11 +121,12 @@ def faster_threads(bench: Bench) -> int:
     rows, work = _largest(loop)
     try:
         torch.set_num_threads(1)  # busy cores slow many threads without bound, one thread only by its share
-        most, alone = _grow(loop, rows, work)[0][-1]
+        most, alone = _grow(lambda count: _advance(loop, rows[:count]), work, SECONDS)[-1]
     finally:
         torch.set_num_threads(threads)
-    together = min(_advance(loop, rows[: int(np.searchsorted(work, most)) + 1]) for _ in range(2))
-    return 1 if alone < FASTER * together else threads
+    count = int(np.searchsorted(work, most)) + 1
+    together = [_advance(loop, rows[:count]) for _ in range(FEWEST)]
+    return 1 if alone < FASTER * np.mean(together) else threads
 
 
 def _loop(bench: Bench, model: Model, table: PreparedTable, factors: Mapping[str, float]) -> Loop:
@@ -148,8 +147,16 @@ def _silent(line: str) -> None:
 def _step(loop: Loop) -> tuple[float, int, int]:
     """(seconds of a step, averaged over an epoch; steps timed; bytes that the largest batch needs)."""
     every = np.array([loop.sizes[rows].sum() for rows in loop.batches], dtype=float)
-    tried, kept = _grow(loop, *_largest(loop))
-    whole, needed = _extrapolated(tried, every.max()), int(PEAK * kept * every.max() / tried[-1][0])
+    (rows, work), hooks = _largest(loop), _Kept(loop.trained)
+
+    def some(count: int) -> float:
+        hooks.seen.clear()
+        return _advance(loop, rows[:count])
+
+    with hooks:
+        tried = _grow(some, work, SECONDS)
+    whole = _extrapolated(tried, every.max())
+    needed = int(PEAK * sum(hooks.seen.values()) * every.max() / tried[-1][0])
     if whole > SECONDS:
         return whole * float(every.mean() / every.max()), 0, needed
     batches = [loop.batches[i] for i in spread(np.argsort(every, kind="stable"))]
@@ -166,20 +173,19 @@ def _largest(loop: Loop) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.cumsum(loop.sizes[rows]).astype(float)
 
 
-def _grow(loop: Loop, rows: np.ndarray, work: np.ndarray) -> tuple[list[tuple[float, float]], int]:
-    """Steps on the first rows, ever more of them until all or until the next would take too long: (work, seconds) of
-    each, and the bytes that the last one keeps for the backward pass. ``work`` [rows] of all rows up to each."""
-    hooks, tried, count = _Kept(loop.trained), [], min(2, len(rows))
-    with hooks:
-        _advance(loop, rows[:count])  # warms up
-        while True:
-            hooks.seen.clear()
-            took = _advance(loop, rows[:count])
-            tried.append((float(work[count - 1]), took))
-            known = len(tried) > 1 or took > SECONDS
-            if count == len(rows) or (known and took * GROWTH > SECONDS):
-                return tried, sum(hooks.seen.values())
-            count = min(len(rows), GROWTH * count)
+def _grow(some: Callable[[int], float], work: np.ndarray, limit: float) -> list[tuple[float, float]]:
+    """(work, seconds) of ``some(count)``, which does something with the first of many things and says how long it took,
+    for ever more of them until all, or until the next would take more than ``limit`` seconds. ``work`` [things] is that
+    of all up to each."""
+    count, tried = min(2, len(work)), []
+    some(count)  # warms up
+    while True:
+        took = some(count)
+        tried.append((float(work[count - 1]), took))
+        known = len(tried) > 1 or took > limit
+        if count == len(work) or (known and took * GROWTH > limit):
+            return tried
+        count = min(len(work), GROWTH * count)
 
 
 def _extrapolated(tried: list[tuple[float, float]], work: float) -> float:
@@ -220,24 +226,11 @@ def _prediction(loop: Loop, count: int) -> float:
     rows = spread(np.argsort(loop.sizes, kind="stable"))[:count]
 
     def some(number: int) -> float:
-        predict(loop.trained, loop.job.tasks, loop.job.table, rows[:number])
-        return number
-
-    return _rate(some, len(rows)) * count if len(rows) else 0.0
-
-
-def _rate(work: Callable[[int], float], most: int) -> float:
-    """Seconds for one unit of work. ``work(n)`` does something with the first n of ``most`` things and says how many
-    units that was; it is called with ever more until OTHER_SECONDS are up."""
-    work(1)  # warms up
-    count = 1
-    while True:
         started = time.monotonic()
-        units = work(count)
-        took = time.monotonic() - started
-        if count == most or took * GROWTH > OTHER_SECONDS:
-            return took / units
-        count = min(most, GROWTH * count)
+        predict(loop.trained, loop.job.tasks, loop.job.table, rows[:number])
+        return time.monotonic() - started
+
+    return _extrapolated(_grow(some, np.arange(1.0, len(rows) + 1), OTHER_SECONDS), count)
 
 
 def _with_vectors(bench: Bench, model: Model) -> tuple[PreparedTable, float]:
@@ -260,10 +253,12 @@ def _vectors(encoder: nn.Module, parts: Parts) -> tuple[float, np.ndarray]:
     found: list[np.ndarray] = []
 
     def some(number: int) -> float:
+        started = time.monotonic()
         found[:] = [pooled for _, pooled in encode_parts(encoder, parts, which[:number])]
-        return float(parts.sizes[which[:number]].sum())
+        return time.monotonic() - started
 
-    return _rate(some, len(which)) * float(parts.sizes.sum()), np.concatenate(found)
+    work = np.cumsum(parts.sizes[which]).astype(float)
+    return _extrapolated(_grow(some, work, OTHER_SECONDS), work[-1]), np.concatenate(found)
 
 
 class _Kept(torch.autograd.graph.saved_tensors_hooks):
