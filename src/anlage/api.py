@@ -1,6 +1,5 @@
 """The verbs: fit, resume, pretrain, update, load, inspect, evaluate. Each is a page of straight calls."""
 
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,17 +12,15 @@ import pandas as pd
 from anlage import fitting, planning, pretraining, summary
 from anlage.bundle.card import model_card
 from anlage.bundle.contents import CARD, REPORT, Contents
-from anlage.bundle.numbers import interval
 from anlage.bundle.read import is_bundle
-from anlage.bundle.write import write
-from anlage.config import load_settings, merge, save_settings, to_dict
+from anlage.config import load_settings, merge, to_dict
 from anlage.embedding.settings import EmbedSettings
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError
 from anlage.pretrain_settings import PretrainSettings
-from anlage.report.distillation import lines as distilled_lines
 from anlage.report.render import render
 from anlage.run import Run, tell_problems
+from anlage.run_folder import RECIPE, TRAINING, begin, finish, lines
 from anlage.settings import FitSettings
 from anlage.shapes import shape_to_json
 from anlage.splits.inspect import Inspection
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "advise", "embed", "evaluate", "fit", "inspect", "load", "pretrain", "resume", "search", "update"]
 
-TRAINING = "training"
-RECIPE = "recipe.toml"
 Say = Callable[[str], None]
 
 
@@ -85,10 +80,7 @@ def fit(
     say = say if leads() else _silent
     plan = planning.plan(source, settings, say)
     tell_problems(plan.problems, say)
-    if leads():
-        _claim(folder, overwrite, resume)
-        if not (resume and (folder / TRAINING / RECIPE).exists()):
-            save_settings(settings, folder / TRAINING / RECIPE)
+    begin(folder, settings, overwrite, resume)
 
     trained = []
     for number, folds in enumerate(plan.folds):
@@ -122,12 +114,7 @@ def fit(
         weights=last.model.state_dict(),
     )
     pages = {REPORT: render(view), CARD: model_card(title, contents)}
-    write(folder, contents, summary.row_tables(plan, judged), pages, overwrite)
-    for line in [metrics["verdict"], *_lines(metrics)]:
-        say(line)
-    for checkpoint in (folder / TRAINING).rglob("checkpoint.safetensors"):
-        checkpoint.unlink()
-    wait_for_others()
+    finish(folder, contents, summary.row_tables(plan, judged), pages, overwrite, say)
     return Run(folder, own)
 
 
@@ -205,10 +192,7 @@ def pretrain(
     say = say if leads() else _silent
     plan = pretraining.plan(source, settings, own, say)
     tell_problems(plan.corpus.problems, say)
-    if leads():
-        _claim(folder, overwrite, resume)
-        if not resume:
-            save_settings(settings, stored)
+    begin(folder, settings, overwrite, resume)
     model, progress = pretraining.fit_model(plan, folder / TRAINING, say, sys.stderr.isatty())
     if not leads():
         wait_for_others()
@@ -217,11 +201,7 @@ def pretrain(
     contents, title = pretraining.contents(plan, model, progress, metrics), pretraining.title(plan)
     view = pretraining.report_view(plan, model, progress, metrics, title)
     pages: dict[str, str | bytes] = {REPORT: render(view), CARD: model_card(title, contents)}
-    write(folder, contents, {}, pages | pretraining.seen(plan), overwrite)
-    for line in [metrics["verdict"], *_lines(metrics)]:
-        say(line)
-    (folder / TRAINING / "checkpoint.safetensors").unlink()
-    wait_for_others()
+    finish(folder, contents, {}, pages | pretraining.seen(plan), overwrite, say)
     return Run(folder, own)
 
 
@@ -276,10 +256,7 @@ def update(
     say = say if leads() else _silent
     plan = updating.plan(run, rows, moved or settings.data.table, settings, say)
     tell_problems(plan.added.problems, say)
-    if leads():
-        _claim(folder, overwrite, resume)
-        if not resume:
-            save_settings(settings, stored)
+    begin(folder, settings, overwrite, resume)
     updated = updating.learn(plan, folder / TRAINING, say, sys.stderr.isatty())
     if not leads():
         wait_for_others()
@@ -290,11 +267,7 @@ def update(
         REPORT: render(updating.report_view(plan, updated, made)),
         CARD: model_card(updating.title(plan), made),
     }
-    write(folder, made, updating.row_tables(plan, updated), pages, overwrite)
-    for line in [metrics["verdict"], *_lines(metrics)]:
-        say(line)
-    (folder / TRAINING / "checkpoint.safetensors").unlink()
-    wait_for_others()
+    finish(folder, made, updating.row_tables(plan, updated), pages, overwrite, say)
     return Run(folder)
 
 
@@ -333,7 +306,7 @@ def evaluate(
 
     run = run if isinstance(run, Run) else Run(run)
     metrics, page = judge_test(run, say) if table is None else judge_cohort(run, table, say)
-    for line in [metrics["verdict"], *_lines(metrics)]:
+    for line in lines(metrics):
         say(line)
     if out:
         from anlage.bundle.json_files import dump
@@ -379,30 +352,3 @@ def search(vectors: str | Path, queries: str | Path, *, k: int = 10, say: Say = 
     from anlage.embedding.search import search_files
 
     return pd.concat(list(search_files(vectors, queries, k, say)))
-
-
-def _claim(folder: Path, overwrite: bool, resume: bool) -> None:
-    """Make sure that ``folder`` may be written: never over a bundle or an unfinished fit unless told to."""
-    training = folder / TRAINING
-    if is_bundle(folder) and not overwrite:
-        raise AnlageError(f"{folder} already holds a bundle: name another --out, or say --overwrite")
-    started = any(training.rglob("checkpoint.safetensors")) if training.exists() else False
-    if started and not (overwrite or resume):
-        raise AnlageError(f"{folder} holds an unfinished fit: go on with --resume {folder}, or say --overwrite")
-    if overwrite and not resume:
-        shutil.rmtree(training, ignore_errors=True)
-    try:
-        training.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AnlageError(f"{folder}: cannot be written ({error.strerror})") from error
-
-
-def _lines(metrics: dict[str, Any]) -> list[str]:
-    """The metrics as lines for the terminal."""
-    lines = []
-    for target, entry in metrics["targets"].items():
-        part = "test" if "test" in entry["model"] else "valid"
-        for name, row in {"model": entry["model"], **entry["baselines"]}.items():
-            shown = "  ".join(f"{metric} {' '.join(interval(m))}" for metric, m in list(row.get(part, {}).items())[:4])
-            lines.append(f"{target} {part} {name}: {shown}")
-    return lines + (distilled_lines(metrics["distillation"]) if metrics.get("distillation") else [])

@@ -51,7 +51,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 def resumable(out: Path, call: Callable[[], Any], verb: str = "fit") -> Any:
     """``call()``; interrupted, it says how to go on."""
-    from anlage.api import RECIPE, TRAINING
+    from anlage.run_folder import RECIPE, TRAINING
 
     try:
         return call()

@@ -37,11 +37,7 @@ def outcome(found: Mapping[str, Any]) -> str:
 
 def lines(found: Mapping[str, Any]) -> list[str]:
     """The same for the terminal, in columns."""
-    table = distillation_table(found)
-    cells = [table.header, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return [*shown, outcome(found)]
+    return [*distillation_table(found).lines(), outcome(found)]
 
 
 def _ratios(found: Mapping[str, Any]) -> tuple[str, str]:

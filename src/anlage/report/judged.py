@@ -32,6 +32,12 @@ class Table:
     header: list[str]
     rows: list[list[str]]
 
+    def lines(self) -> list[str]:
+        """The header and the rows for the terminal, in columns."""
+        cells = [self.header, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+
 
 @dataclass
 class Judged:

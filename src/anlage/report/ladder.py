@@ -33,8 +33,4 @@ def outcome(ladder: Mapping[str, Any]) -> str:
 
 def lines(ladder: Mapping[str, Any]) -> list[str]:
     """The same for the terminal, in columns."""
-    table = ladder_table(ladder)
-    cells = [table.header, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return [*shown, outcome(ladder)]
+    return [*ladder_table(ladder).lines(), outcome(ladder)]
