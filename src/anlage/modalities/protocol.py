@@ -6,8 +6,9 @@ seq=protein:max_length=2000``); what ``fit`` learns from the training rows lives
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,15 @@ class Descriptors:
     names: list[str]
 
 
+class Nearest(NamedTuple):
+    """For each row the row of another frame that is most similar to it."""
+
+    rows: np.ndarray
+    """[rows] int64, a row number of the other frame; -1 where none is similar enough"""
+    similarity: np.ndarray
+    """[rows] float64 in the modality's unit; NaN where none is similar enough"""
+
+
 @dataclass
 class Modality(ABC):
     """One kind of column. All methods take a frame with the columns of one input (one column, unless
@@ -60,6 +70,12 @@ class Modality(ABC):
     """Name of the layout that it makes: "Tokens", "Grid" or "Columns"."""
     joins_columns: ClassVar[bool] = False
     """True where all columns of this modality make one input together (the columns of a clinical record)."""
+
+    similarity: ClassVar[str] = ""
+    """What :meth:`nearest` measures, in the field's words ("identity over 80 % of both sequences"). "" = equality is
+    all that can be told."""
+    usual_similarity: ClassVar[float] = 1.0
+    """From here on two samples are too similar to be learned from and tested on, as the field has it (0.3 = 30 %)."""
 
     @classmethod
     @abstractmethod
@@ -74,6 +90,24 @@ class Modality(ABC):
     def groups(self, frame: pd.DataFrame) -> np.ndarray:
         """[rows] int64: rows with equal numbers are near-duplicates; -1 = missing (near nothing). Takes checked
         values. Here: equal after normalisation."""
+
+    def similarity_groups(self, frame: pd.DataFrame, least: float, say: Callable[[str], None]) -> np.ndarray:
+        """[rows] int64: rows whose similarity is at least ``least``, and chains of such rows, have equal numbers; -1 =
+        missing. Takes checked values; learns nothing. Contains :meth:`groups`. ``say`` is told what takes long."""
+        return self.groups(frame)
+
+    def nearest(
+        self, frame: pd.DataFrame, reference: pd.DataFrame, least: float, say: Callable[[str], None]
+    ) -> Nearest:
+        """For each row of ``frame`` the most similar one of ``reference``, where it reaches ``least``; both checked.
+        Pairs are judged alone: what else is in the frames plays no part but through the search's own limits."""
+        both = self.groups(pd.concat([reference, frame]))
+        there, here = both[: len(reference)], both[len(reference) :]
+        order = np.argsort(there, kind="stable")
+        place = np.searchsorted(there[order], here)
+        found = (here >= 0) & (np.append(there[order], -2)[place] == here)
+        rows = np.where(found, np.append(order, -1)[place], -1).astype(np.int64)
+        return Nearest(rows, np.where(found, 1.0, np.nan))
 
     @abstractmethod
     def fit(self, frame: pd.DataFrame) -> Self:
