@@ -23,8 +23,8 @@ from anlage.metrics.metric import Metric
 from anlage.model import Model
 from anlage.run import Run
 from anlage.samples.hashing import data_hash
-from anlage.samples.read import read, read_parts
 from anlage.samples.samples import Samples
+from anlage.samples.table import read_table
 from anlage.settings import FitSettings
 from anlage.tasks.labels import as_label, shortened
 from anlage.tasks.protocol import Task
@@ -133,10 +133,7 @@ class Teacher:
             try:
                 if not data.table:
                     return None
-                if data.valid or data.test:
-                    samples = read_parts(data.table, data.valid, data.test, data.id, data.where)
-                else:
-                    samples = read(data.table, data.id, data.where)
+                samples = read_table(data.table, data)
                 if data_hash(samples.frame) != wanted:
                     return None
                 checked = self.run.preparation.check(samples.frame)

@@ -111,7 +111,7 @@ def train_fold(
         ladder |= {"test_rows_seen": int(seen.sum()), "test_rows_left_out": settings.evaluation.exclude_seen}
     part = np.where(judged < counts["train"] + counts["valid"], "valid", "test")
     values = predict(kept.model, fresh.tasks, kept.table, judged)
-    baselines = baselines_of(plain, frames, table.targets, here, judged, settings, say)
+    baselines = baselines_of(plain, frames, table.targets, here, judged, settings, say, refit=folds.valid_drawn)
     taught = None
     if teacher is not None:
         taught = teacher.beside(kept.model, fresh.tasks, table, rows, here["train"], judged, settings)
@@ -141,9 +141,10 @@ def _fingerprint(plan: Plan, folds: Folds, choice: dict[str, Choice]) -> str:
 def baselines_of(
     preparation: Preparation, frames: dict[str, pd.DataFrame], truth: dict[str, np.ndarray],
     folds: dict[str, np.ndarray], predict_rows: np.ndarray, settings: FitSettings, say: Callable[[str], None],
+    refit: bool,
 ) -> dict[str, list[Baseline]]:  # fmt: skip
     """The plain, tuned baselines of each target, with their values for ``predict_rows``. One of several processes fits
-    them."""
+    them. ``refit``: see :func:`fit_baselines`."""
     if not leads():
         return {task.target: [] for task in preparation.tasks}
     started = time.monotonic()
@@ -157,7 +158,7 @@ def baselines_of(
             continue
         fitted = fit_baselines(
             features, task, truth[task.target], folds, seed=settings.seed, budget_seconds=budget,
-            metric=primary_metric(task, settings.evaluation),
+            metric=primary_metric(task, settings.evaluation), refit=refit,
         )  # fmt: skip
         result[task.target] = [replace(baseline, values=baseline.values[predict_rows]) for baseline in fitted]
     count = sum(block.shape[1] for block in features.values())

@@ -17,6 +17,7 @@ from anlage.report.view import ReportView, TargetView
 from anlage.run import Run, tell_problems
 from anlage.samples.hashing import data_hash
 from anlage.samples.read import read
+from anlage.samples.relabel import relabel
 
 Say = Callable[[str], None]
 Judged = tuple[dict[str, Any], str]
@@ -37,7 +38,8 @@ def judge_test(run: Run, say: Say) -> Judged:
 
 def judge_cohort(run: Run, table: Any, say: Say) -> Judged:
     """New labelled rows. AnlageError where the table has not all targets."""
-    samples = read(table, id_column=run.fit_settings.data.id)
+    data = run.fit_settings.data
+    samples = relabel(read(table, id_column=data.id), data.relabel, whole=False)
     tell_problems(samples.problems, say)
     column = run.fit_settings.split.group
     known = column is not None and (column in samples.frame or column == samples.id_column)
@@ -133,7 +135,8 @@ def _baselines(
     }
     where = {"train": np.arange(len(train)), "valid": len(train) + np.arange(len(valid))}
     new = len(known) + np.arange(len(next(iter(truth.values()))))
-    return fitting.baselines_of(run.preparation, both, all_truth, where, new, run.fit_settings, say)
+    return fitting.baselines_of(run.preparation, both, all_truth, where, new, run.fit_settings, say,
+                                refit=folds.valid_drawn)  # fmt: skip
 
 
 def _own_plan(run: Run, say: Say) -> planning.Plan | None:

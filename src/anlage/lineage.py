@@ -17,6 +17,7 @@ from anlage.errors import AnlageError, Problem
 from anlage.run import Run
 from anlage.samples.hashing import data_hash
 from anlage.samples.read import read
+from anlage.samples.relabel import relabel
 from anlage.samples.samples import Samples
 from anlage.splits import assign
 from anlage.splits.assign import Folds
@@ -107,7 +108,8 @@ def add(run: Run, known: Lineage, source: Table, drop_overlap: bool, say: Say) -
         AnlageError: the table cannot be read, lacks a column, overlaps the test rows, has a label that the model does
             not know, or is too small to divide.
     """
-    samples = read(source, id_column=run.fit_settings.data.id)
+    data = run.fit_settings.data
+    samples = relabel(read(source, id_column=data.id), data.relabel, whole=False)
     name = ", ".join(samples.sources)
     used, inputs, problems = _usable(run, samples, name)
     frame = samples.frame.iloc[used]

@@ -13,8 +13,8 @@ from anlage.errors import AnlageError, Problem
 from anlage.modalities.inputs import Roles, choose_inputs
 from anlage.modalities.recognise import recognise
 from anlage.samples.hashing import data_hash
-from anlage.samples.read import read, read_parts
 from anlage.samples.samples import Samples
+from anlage.samples.table import read_table
 from anlage.settings import FitSettings
 from anlage.splits import assign, given
 from anlage.splits.assign import Folds
@@ -54,10 +54,7 @@ def plan(table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[
     data = settings.data
     if not data.target:
         raise AnlageError("say what to predict: --target COLUMN (`anlage inspect TABLE` lists the columns)")
-    if not (data.valid or data.test):
-        samples = read(table, id_column=data.id, where=data.where)
-    else:
-        samples = read_parts(table, data.valid, data.test, id_column=data.id, where=data.where)
+    samples = read_table(table, data)
     for note in samples.notes:
         say(note)
     named = dict(columns_of(text) for text in data.target)

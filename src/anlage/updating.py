@@ -163,7 +163,7 @@ def judge(plan: Plan, updated: Updated, say: Say) -> dict[str, Any]:
     ``update`` the models before and after on the old and on the new test rows."""
     run, rows, judged, told = plan.run, plan.rows, plan.judged, plan.run.fit_settings
     folds = {"train": rows.rows("train"), "valid": rows.rows("valid")}
-    baselines = fitting.baselines_of(run.preparation, rows.inputs, updated.truth, folds, judged, told, say)
+    baselines = fitting.baselines_of(run.preparation, rows.inputs, updated.truth, folds, judged, told, say, refit=False)
     part, groups = rows.part[judged], rows.groups[judged]
     parts = {name: np.flatnonzero(part == name) for name in ("valid", "test") if (part == name).any()}
     sets = _sets(plan)

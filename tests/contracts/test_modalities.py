@@ -241,6 +241,19 @@ def test_descriptors_are_numbers_with_distinct_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_profile_is_numbers_of_each_row_alone(name: str) -> None:
+    modality, frame = fitted(name), checked(name)
+    full = modality.profile(frame)
+    assert full, "every modality so far has numbers to show; the default is none"
+    for values in full.values():
+        assert values.shape == (len(frame),) and values.dtype == np.float64
+        assert np.isfinite(values[[0, 1, 17]]).all() and values[0] == values[-2]
+    alone, nothing = modality.profile(frame.iloc[[17]]), modality.profile(frame.iloc[:0])
+    assert list(alone) == list(nothing) == list(full)
+    assert all(alone[k][0] == full[k][17] and nothing[k].shape == (0,) for k in full)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_equal_rows_are_one_group(name: str) -> None:
     groups = lookup.get(name)().groups(checked(name))
     assert groups.dtype == np.int64

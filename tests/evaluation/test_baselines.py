@@ -65,6 +65,24 @@ def test_all_kinds_of_targets_and_features(name, kind):
         np.testing.assert_array_equal(a.values, b.values)
 
 
+@pytest.mark.parametrize("name", ["classification", "multilabel", "regression"])
+def test_fitted_again_on_training_and_validation_rows_for_the_others_alone(name):
+    descriptors, frame = table(name)
+    parts = folds(len(frame))
+    task = lookup.get(name)("y", list(frame.columns)).fit(frame.iloc[parts["train"]])
+    truth = task.encode(frame)
+    once = fit_baselines(descriptors, task, truth, parts, budget_seconds=20)
+    again = fit_baselines(descriptors, task, truth, parts, budget_seconds=20, refit=True)
+    known, test = np.concatenate([parts["train"], parts["valid"]]), parts["test"]
+    for one, other in zip(once[1:], again[1:], strict=True):
+        assert one.settings == other.settings
+        np.testing.assert_array_equal(one.values[known], other.values[known])
+        assert (one.values[test] != other.values[test]).any()
+    unknown = truth.copy()
+    unknown[parts["valid"]] = np.nan  # nothing to tune by, nothing more to learn
+    assert all("not tuned" in b.note for b in fit_baselines(descriptors, task, unknown, parts, refit=True)[1:])
+
+
 @pytest.mark.parametrize("name", ["classification", "regression"])
 def test_test_rows_and_their_truth_change_nothing(name):
     descriptors, frame = table(name)

@@ -4,12 +4,14 @@ Source: Mitchell et al. 2019, Model Cards for Model Reporting; metadata as in hu
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from anlage.bundle.card_trust import trust_lines
 from anlage.bundle.contents import Contents
+from anlage.bundle.limits import limits
+from anlage.bundle.markdown import plain
 from anlage.bundle.numbers import count, interval, known
 
 _PARTS = {"test": "test", "valid": "validation"}
@@ -19,19 +21,21 @@ def model_card(title: str, contents: Contents) -> str:
     """The card as Markdown with a YAML head. It shows no row of the data; what only people know is left as open items,
     and the bundle stays valid when they are filled in."""
     metrics, provenance = contents.metrics, contents.provenance
-    lines = [*_metadata(title, contents), "", f"# {_text(title)}", "", f"**{_text(metrics.get('verdict', ''))}**", ""]
+    lines = [*_metadata(title, contents), "", f"# {plain(title)}", "", f"**{plain(metrics.get('verdict', ''))}**", ""]
     lines += ["## What it does", "", *_what(contents), ""]
     lines += ["## How good it is", "", *_scores(metrics), ""]
+    if trusted := trust_lines(metrics):
+        lines += ["## How far to trust it", "", *trusted, ""]
     lines += ["## Data and split", "", *_data(provenance), ""]
     lines += ["## Intended use", "", *_open_items(), ""]
-    lines += ["## Limits", "", *_limits(metrics, contents.pretrained), ""]
+    lines += ["## Limits", "", *(f"- {plain(line)}" for line in limits(metrics, contents.pretrained)), ""]
     use = "anlage predict THIS_FOLDER new_rows.csv -o predictions.csv"
     if contents.pretrained:
         use = "anlage fit TABLE --target COLUMN --encoder THIS_FOLDER"
     lines += ["## How to use it", "", "```", use, "```", ""]
     versions = {"anlage": provenance.get("anlage", ""), **provenance.get("versions", {})}
-    made = ", ".join(f"{_text(name)} {_text(version)}" for name, version in versions.items())
-    lines += [f"Made on {_text(provenance.get('created', 'an unknown day'))} with {made}.", ""]
+    made = ", ".join(f"{plain(name)} {plain(version)}" for name, version in versions.items())
+    lines += [f"Made on {plain(provenance.get('created', 'an unknown day'))} with {made}.", ""]
     return "\n".join(lines)
 
 
@@ -68,14 +72,14 @@ def _metadata(title: str, contents: Contents) -> list[str]:
 
 def _what(contents: Contents) -> Iterator[str]:
     for entry in contents.inputs:
-        columns = ", ".join(f"`{_text(name)}`" for name in entry["columns"][:12])
+        columns = ", ".join(f"`{plain(name)}`" for name in entry["columns"][:12])
         more = f" and {len(entry['columns']) - 12} more columns" if len(entry["columns"]) > 12 else ""
-        yield f"- reads {columns}{more} as {_text(entry['modality']['modality'])}"
+        yield f"- reads {columns}{more} as {plain(entry['modality']['modality'])}"
     for entry in contents.targets:
         if contents.pretrained:
-            yield f"- is an encoder, trained without labels by the objective {_text(entry['task'])}: predicts nothing"
+            yield f"- is an encoder, trained without labels by the objective {plain(entry['task'])}: predicts nothing"
         else:
-            yield f"- predicts `{_text(entry['target'])}` ({_text(entry['task'])})"
+            yield f"- predicts `{plain(entry['target'])}` ({plain(entry['task'])})"
 
 
 def _scores(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -83,11 +87,11 @@ def _scores(metrics: Mapping[str, Any]) -> Iterator[str]:
         entry = metrics["targets"][target]
         names = list(model)
         baselines = {name: found.get(part, {}) for name, found in entry.get("baselines", {}).items()}
-        yield f"`{_text(target)}`, {_PARTS[part]} part:"
+        yield f"`{plain(target)}`, {_PARTS[part]} part:"
         yield ""
-        yield f"| | {' | '.join(_text(name) for name in names)} |"
+        yield f"| | {' | '.join(plain(name) for name in names)} |"
         yield "|---" * (len(names) + 1) + "|"
-        rows = [("**this model**", model), *((_text(name), cells) for name, cells in baselines.items())]
+        rows = [("**this model**", model), *((plain(name), cells) for name, cells in baselines.items())]
         for who, cells in rows:
             yield f"| {who} | {' | '.join(' '.join(interval(cells.get(name))).strip() for name in names)} |"
         yield ""
@@ -97,18 +101,18 @@ def _scores(metrics: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _data(provenance: Mapping[str, Any]) -> Iterator[str]:
-    yield f"- from {', '.join(f'`{_text(name)}`' for name in _sources(provenance)) or 'an unnamed table'}"
+    yield f"- from {', '.join(f'`{plain(name)}`' for name in _sources(provenance)) or 'an unnamed table'}"
     rows = provenance.get("rows", {})
     if rows:
-        yield "- rows: " + ", ".join(f"{count(n)} {_text(_PARTS.get(part, part))}" for part, n in rows.items())
+        yield "- rows: " + ", ".join(f"{count(n)} {plain(_PARTS.get(part, part))}" for part, n in rows.items())
     if provenance.get("corpus"):
-        facts = [f"{count(n)} {_text(name)}" for name, n in provenance["corpus"].items() if isinstance(n, int) and n]
+        facts = [f"{count(n)} {plain(name)}" for name, n in provenance["corpus"].items() if isinstance(n, int) and n]
         yield f"- corpus: {', '.join(facts)}"
     if provenance.get("split"):
-        yield f"- split: {_text(provenance['split'])}"
+        yield f"- split: {plain(provenance['split'])}"
     for key in ("data_hash", "split_hash", "seed"):
         if provenance.get(key) is not None:
-            yield f"- {key.replace('_', ' ')}: `{_text(provenance[key])}`"
+            yield f"- {key.replace('_', ' ')}: `{plain(provenance[key])}`"
 
 
 def _open_items() -> list[str]:
@@ -122,18 +126,6 @@ def _open_items() -> list[str]:
     ]
 
 
-def _limits(metrics: Mapping[str, Any], pretrained: bool) -> Iterator[str]:
-    for target, entry in metrics.get("targets", {}).items():
-        verdict = entry.get("verdict") or {}
-        if verdict.get("outcome") in ("no better", "worse"):
-            advice = "it has learned too little yet: train it longer" if pretrained else "prefer it, it is simpler"
-            yield f"- For `{_text(target)}` a plain baseline does as well or better: {advice}."
-        if not entry.get("model", {}).get("test"):
-            yield f"- `{_text(target)}` was not measured on test rows: the validation numbers chose the weights."
-    yield "- Measured on rows of the table it was made from; other sites, instruments or populations can differ."
-    yield "- Research software: not a medical device, and not for decisions about patients."
-
-
 def _model_parts(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for target, entry in metrics.get("targets", {}).items():
         for part in _PARTS:
@@ -144,9 +136,3 @@ def _model_parts(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping
 def _sources(provenance: Mapping[str, Any]) -> list[str]:
     """File names without the folders of whoever made the model."""
     return [PurePath(str(source)).name for source in provenance.get("sources", [])]
-
-
-def _text(value: Any) -> str:
-    """Someone else's words as Markdown that stays words: one line, no table cells, no HTML."""
-    flat = " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([|`*\[\]\\])", r"\\\1", flat)

@@ -37,6 +37,10 @@ Predict = Callable[[Matrix], np.ndarray]
 class _Learner(Protocol):
     def fit(self, settings: dict[str, Any], deadline: float) -> tuple[Predict, str]: ...
 
+    def again(
+        self, features: Matrix, truth: np.ndarray, settings: dict[str, Any], deadline: float
+    ) -> tuple[Predict, str]: ...
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -49,6 +53,7 @@ class _Job:
     train: np.ndarray
     valid: np.ndarray
     score: Callable[[np.ndarray], tuple[float, float]]
+    refit: bool
 
     def known(self, rows: np.ndarray, output: int) -> np.ndarray:
         """Those of ``rows`` whose truth is known for one output."""
@@ -72,12 +77,15 @@ def fit_baselines(
     seed: int = 0,
     budget_seconds: float = 300.0,
     metric: Metric | None = None,
+    refit: bool = False,
 ) -> list[Baseline]:
     """Fit and tune the baselines of one target.
 
     ``descriptors``: [rows, features] for each input, dense (NaN = missing) or csr. ``truth``: [rows, outputs] of
     ``task.encode``. ``folds``: row numbers of "train" and, where there is one, "valid"; other rows are only predicted.
     ``metric`` decides what is tuned for (default: the task's first); of equals the smaller loss wins.
+    ``refit``: once tuned, fit again on training and validation rows together for the rows outside of both, as one does
+    where the validation rows are training rows set apart; "valid" keeps the values of the fit that did not know it.
     An empty list where the task has no plain baselines.
     """
     kind = KINDS.get(task.name)
@@ -87,7 +95,7 @@ def fit_baselines(
     train, valid = (np.asarray(folds.get(part, []), dtype=np.int64) for part in ("train", "valid"))
     train, valid = train[known[train]], valid[known[valid]]
     classes = len(task.labels) if kind == "classes" else 2  # type: ignore[attr-defined]
-    job = _Job(kind, truth, classes, train, valid, _scorer(task, truth[valid], metric))
+    job = _Job(kind, truth, classes, train, valid, _scorer(task, truth[valid], metric), refit)
 
     name = "training mean" if kind == "numbers" else "majority class" if kind == "classes" else "training frequency"
     found = [Baseline(name, np.tile(job.constant(), (len(truth), 1)))]
@@ -184,9 +192,32 @@ def _tune(
     if not len(job.valid):
         cut = "no validation rows: not tuned"
     found.values = _predict(job, best, features)
+    if job.refit and len(job.valid):
+        cut = "; ".join(part for part in (cut, _again(job, found, learners, features, deadline)) if part)
     found.seconds = time.monotonic() - start
     found.note = "; ".join(part for part in (found.note, cut) if part)
     return found
+
+
+def _again(job: _Job, found: Baseline, learners: Sequence[_Learner | None], features: Matrix, deadline: float) -> str:
+    """Fit the chosen settings on training and validation rows, for the rows outside of both; what was cut short."""
+    if time.monotonic() > deadline:
+        return "no time to fit again with the validation rows"
+    models: list[Predict | None] = []
+    notes = set()
+    for output, learner in enumerate(learners):
+        rows = job.known(np.concatenate([job.train, job.valid]), output)
+        if learner is None:
+            models.append(None)
+            continue
+        model, note = learner.again(features[rows], job.truth[rows, output].astype(float), found.settings, deadline)
+        models.append(model)
+        notes.add(note)
+    outside = np.ones(len(job.truth), dtype=bool)
+    outside[job.train] = outside[job.valid] = False
+    if outside.any():
+        found.values[outside] = _predict(job, models, features[np.flatnonzero(outside)])
+    return "; ".join(sorted(notes - {""}))
 
 
 def _fit_outputs(

@@ -41,6 +41,8 @@ class Boosting:
         """``train`` and ``valid``: features [rows, features] and truth [rows], class numbers below ``classes`` or,
         where ``kind`` is "numbers", any numbers."""
         self.kind, self.classes, self.truth = kind, classes, train[1]
+        self.rounds: dict[str, int] = {}
+        """How many rounds were best with the settings (as text), where validation rows said so."""
         rows, width = train[0].shape
         self.few = rows < FEW
         self.common: dict[str, Any] = {
@@ -84,7 +86,7 @@ class Boosting:
             return lambda rows: np.eye(self.classes)[np.full(rows.shape[0], only)], "one label only"
         if self.few:
             settings = {k: v for k, v in settings.items() if k != "min_data_in_leaf"}
-        cut = []
+        cut: list[str] = []
 
         def clock(env: Any) -> None:
             if time.monotonic() > deadline:
@@ -92,13 +94,16 @@ class Boosting:
                 raise lgb.callback.EarlyStopException(env.iteration, env.evaluation_result_list or [])
 
         watch = [lgb.early_stopping(PATIENCE, verbose=False)] if self.watched else []
+        rounds = ROUNDS if self.watched else self.rounds.get(str(settings), UNWATCHED)
         model = lgb.train(
             self.common | settings,
             self.data,
-            num_boost_round=ROUNDS if self.watched else UNWATCHED,
+            num_boost_round=rounds,
             valid_sets=self.watched,
             callbacks=[*watch, clock],
         )
+        if self.watched:
+            self.rounds[str(settings)] = max(1, model.best_iteration)
 
         def predict(rows: Matrix) -> np.ndarray:
             values = np.asarray(model.predict(rows, num_threads=self.common["num_threads"]), dtype=np.float64)
@@ -107,3 +112,12 @@ class Boosting:
             return values if values.ndim == 2 else np.stack([1 - values, values], axis=1)
 
         return predict, "".join(cut)
+
+    def again(
+        self, features: Matrix, truth: np.ndarray, settings: dict[str, Any], deadline: float
+    ) -> tuple[Predict, str]:
+        """The same settings fitted on other rows, for as many rounds as were best before."""
+        other = Boosting(self.kind, (features, truth), None, self.classes, self.common["seed"])
+        other.common |= {"num_threads": self.common["num_threads"], "min_data_in_leaf": self.common["min_data_in_leaf"]}
+        other.few, other.rounds = self.few, self.rounds
+        return other.fit(settings, deadline)

@@ -41,6 +41,12 @@ class Linear:
         """The fitted model as a function, and what was cut short."""
         return self._ridge(settings) if self.kind == "numbers" else self._logistic(settings, deadline)
 
+    def again(
+        self, features: Matrix, truth: np.ndarray, settings: dict[str, Any], deadline: float
+    ) -> tuple[Predict, str]:
+        """The same settings fitted on other rows."""
+        return Linear(self.kind, features, truth, self.classes).fit(settings, deadline)
+
     def _ridge(self, settings: dict[str, Any]) -> tuple[Predict, str]:
         exact = not sp.issparse(self.features) and min(self.features.shape) <= NARROW
         model = Ridge(**settings, solver="auto" if exact else "lsqr", tol=1e-6, max_iter=2000)

@@ -32,7 +32,8 @@ class EvaluationSettings:
     """A difference between subgroups of at least this (in the deciding metric) is said in the verdict."""
 
     def __post_init__(self) -> None:
-        require(0 <= self.calibration_fraction < 1, "calibration_fraction", self.calibration_fraction, "0 or more, under 1")
+        fraction = self.calibration_fraction
+        require(0 <= fraction < 1, "calibration_fraction", fraction, "0 or more, under 1")
         require(0 < self.coverage < 1, "coverage", self.coverage, "a number between 0 and 1")
         require(self.gap > 0, "gap", self.gap, "a number above 0")
         require(self.resamples >= 2, "resamples", self.resamples, "2 or more (2,000 is usual)")

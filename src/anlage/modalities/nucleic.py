@@ -5,6 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from anlage.modalities.homology.hits import Kind
+from anlage.modalities.homology.search import USUAL
 from anlage.modalities.sequence import SequenceModality
 from anlage.modalities.sequence_features import kmer_frequencies, kmer_names
 
@@ -16,6 +18,12 @@ class NucleicModality(SequenceModality):
     """Base of DNA and RNA."""
 
     extra: ClassVar[str] = "RYSWKMBDHVN"
+    kind: ClassVar[Kind] = "nucleotide"
+    usual_similarity: ClassVar[float] = USUAL["nucleotide"]
+
+    def _composition(self, share: np.ndarray) -> dict[str, np.ndarray]:
+        """GC content (the core letters stand in the order of the alphabet: A C G T)."""
+        return {"GC content": share[:, 1] + share[:, 2]}
 
     def composition(self, texts: list[str]) -> tuple[np.ndarray, list[str]]:
         """Length, GC, 1- to 4-mers; where all training sequences have one length also 2-mers in ten equal stretches

@@ -100,7 +100,7 @@ class Modality(ABC):
         self, frame: pd.DataFrame, reference: pd.DataFrame, least: float, say: Callable[[str], None]
     ) -> Nearest:
         """For each row of ``frame`` the most similar one of ``reference``, where it reaches ``least``; both checked.
-        Pairs are judged alone: what else is in the frames plays no part but through the search's own limits."""
+        Pairs are judged alone, but for what chance gives among the rows at hand and the search's own limits."""
         both = self.groups(pd.concat([reference, frame]))
         there, here = both[: len(reference)], both[len(reference) :]
         order = np.argsort(there, kind="stable")
@@ -125,6 +125,12 @@ class Modality(ABC):
     @abstractmethod
     def descriptors(self, frame: pd.DataFrame) -> Descriptors:
         """Plain features of checked rows for the baselines. After ``fit``; the same features for any rows."""
+
+    def profile(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Plain numbers by which a person sees that a sample is out of the ordinary (length, brightness, age), name →
+        [rows] float64, NaN where unknown. Takes checked values, after ``fit``; the same names for any rows. Default:
+        none."""
+        return {}
 
     def augment(self, layout: "Layout", generator: "torch.Generator") -> "Layout":
         """A random variation of a training batch that leaves the target true. Default: none."""

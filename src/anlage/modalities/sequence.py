@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -10,8 +11,11 @@ import pandas as pd
 
 from anlage.errors import AnlageError, Problem
 from anlage.modalities.cells import shown
-from anlage.modalities.protocol import Checked, Descriptors, Modality, Recognition
+from anlage.modalities.homology import search
+from anlage.modalities.homology.hits import Kind
+from anlage.modalities.protocol import Checked, Descriptors, Modality, Nearest, Recognition
 from anlage.modalities.sequence_features import (
+    kmer_frequencies,
     lookup_table,
     median_distance,
     one_hot,
@@ -34,6 +38,9 @@ class SequenceModality(Modality):
     """Base of the modalities whose values are strings over a fixed alphabet."""
 
     layout: ClassVar[str] = "Tokens"
+    similarity: ClassVar[str] = "identity over 80 % of the sequence"
+    kind: ClassVar[Kind]
+    """Whose scores align two sequences."""
     core: ClassVar[str]
     """The letters that descriptors count."""
     extra: ClassVar[str]
@@ -232,9 +239,41 @@ class SequenceModality(Modality):
         """[texts, features] float32 and the names of the features."""
         raise NotImplementedError
 
+    def profile(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Length, letters outside the core alphabet, and the variety of letters: the entropy of their shares."""
+        index, distinct = pd.factorize(frame.iloc[:, 0].to_numpy(dtype=object))
+        texts = [*distinct, ""]  # the last row stands for missing values: index -1
+        share = kmer_frequencies(texts, self.core, 1).astype(np.float64)
+        length = np.array([len(t) for t in texts], dtype=np.float64)
+        counted = {
+            "length": length,
+            "share of other letters": np.array([sum(map(t.count, self.extra)) / max(len(t), 1) for t in texts]),
+            "variety of letters (bits)": -np.where(share > 0, share * np.log2(np.maximum(share, 1e-12)), 0).sum(1),
+        } | self._composition(share)
+        return {name: np.where(length > 0, values, np.nan)[index] for name, values in counted.items()}
+
+    def _composition(self, share: np.ndarray) -> dict[str, np.ndarray]:
+        """What the shares of the core letters [texts, letters] add to the profile."""
+        return {}
+
     def groups(self, frame: pd.DataFrame) -> np.ndarray:
         """Equal sequences are one group."""
         return pd.factorize(frame.iloc[:, 0].to_numpy(dtype=object))[0].astype(np.int64)
+
+    def similarity_groups(self, frame: pd.DataFrame, least: float, say: Callable[[str], None]) -> np.ndarray:
+        """By identity of local alignments over 80 % of both sequences, of bases on either strand."""
+        return search.similarity_groups(_texts(frame), self.kind, least, say=say)
+
+    def nearest(
+        self, frame: pd.DataFrame, reference: pd.DataFrame, least: float, say: Callable[[str], None]
+    ) -> Nearest:
+        """As for groups, but 80 % of either sequence: a fragment of a training sequence gives answers away, too."""
+        return search.nearest(_texts(frame), _texts(reference), self.kind, least, say=say)
+
+
+def _texts(frame: pd.DataFrame) -> list[str]:
+    """The sequences, "" where missing."""
+    return [text if isinstance(text, str) else "" for text in frame.iloc[:, 0]]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ def forest(rows: Sequence[tuple[str, float, float | None, float | None]], metric
     margin = 0.06 * ((high - low) or abs(high) or 1)
     height = 34.0 * len(rows) + 50
     plot = Plot((low - margin, high + margin), (0, 1), height=height, left=12)
-    plot.axes(metric, "")
-    plot.body = [mark for mark in plot.body if 'text-anchor="end"' not in mark and 'class="grid"' not in mark]
+    plot.axes(metric, "", y_ticks=False)
     plot.segment(rows[0][1], 0, rows[0][1], 1, "guide")
     for index, (name, value, lower, upper) in enumerate(rows):
         y = 1 - (34.0 * index + 23) / (plot.bottom - plot.top)
@@ -50,7 +49,7 @@ def curves(series: Sequence[Line], x_label: str, y_label: str, mark: float | Non
         plot.line(points, f"series-{index}")
         if len(points) == 1:
             plot.dot(*points[0], 3.5, f"fill-series-{index}")
-    _legend(plot, [name for name, _, _ in series])
+    legend(plot, [name for name, _, _ in series])
     return plot.svg(f"{y_label} over {x_label}")
 
 
@@ -74,7 +73,7 @@ def precision_recall(truth: np.ndarray, score: np.ndarray) -> str:
 def confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
     """Rows: truth, columns: prediction; the colour is the share of the row. ``counts`` [classes, classes]."""
     size = len(labels)
-    left, top = 104.0, 94.0
+    left, top = 104.0, max(26.0, 12 + 6.4 * min(14, max(map(len, labels))))
     cell = min((WIDTH - left - 4) / size, 56)
     body = []
     for row in range(size):
@@ -165,7 +164,8 @@ def _cells(plot: Plot, x: np.ndarray, y: np.ndarray, cells: int = 48) -> None:
         plot.dot(*middle, 1.6 + 1.6 * share, "fill-model", 0.35 + 0.6 * share)
 
 
-def _legend(plot: Plot, names: Sequence[str]) -> None:
+def legend(plot: Plot, names: Sequence[str]) -> None:
+    """The colours of the lines, where there is more than one."""
     if len(names) < 2:
         return
     x = plot.left + 10

@@ -4,11 +4,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from anlage.bundle.limits import limits
 from anlage.bundle.numbers import count, number
 from anlage.errors import Problem
 from anlage.report.distillation import distillation_table
@@ -17,6 +19,8 @@ from anlage.report.judged import judged
 from anlage.report.ladder import ladder_table, outcome
 from anlage.report.progress import learning_curves
 from anlage.report.scores import scores, smaller_is_better
+from anlage.report.tripod import checklist
+from anlage.report.trust import trust
 from anlage.report.update import update_tables
 from anlage.report.view import ReportView, SplitView
 
@@ -39,11 +43,16 @@ def render(view: ReportView) -> str:
     primary = {name: entry.get("primary", "") for name, entry in targets.items()}
     adaptation = view.metrics.get("adaptation")
     distillation = view.metrics.get("distillation")
-    return environment.get_template("report.html.jinja").render(
+    shared = dict(
         view=view,
         metrics=view.metrics,
         scored=scored,
         outcome=scored[0].outcome if len(scored) == 1 else "",
+        trust=trust(view.metrics),
+        limits=limits(view.metrics, view.pretrained) if targets else [],
+        tripod=checklist(view) if targets and not view.pretrained else None,
+        sources=[PurePath(str(source)).name for source in view.provenance.get("sources", [])],
+        hashes=_hashes(view),
         ladder=ladder_table(adaptation) if adaptation else None,
         ladder_outcome=outcome(adaptation).capitalize() if adaptation else "",
         updated=update_tables(view.metrics["update"]) if "update" in view.metrics else [],
@@ -57,6 +66,10 @@ def render(view: ReportView) -> str:
         settings=json.dumps(view.settings, indent=2, ensure_ascii=False, default=str) if view.settings else "",
         facts=_facts(view),
     )
+    body = environment.get_template("body.html.jinja").render(shared)
+    headings = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body)
+    contents = [(anchor, Markup(title)) for anchor, title in headings]
+    return environment.get_template("report.html.jinja").render(shared, body=Markup(body), contents=contents)
 
 
 def _label_tables(split: SplitView | None) -> list[dict[str, Any]]:
@@ -92,24 +105,34 @@ def _problems(problems: Iterable[Problem], show_rows: bool) -> list[tuple[str, s
 
 
 def _facts(view: ReportView) -> list[tuple[str, str]]:
-    """What pins the run down: versions, hashes, seed."""
+    """What pins the run down beside its data: versions, seed, steps."""
     provenance, metrics = view.provenance, view.metrics
     found: dict[str, Any] = {
         "made on": provenance.get("created"),
         "anlage": provenance.get("anlage"),
         **_mapping(provenance.get("versions")),
         "seed": metrics.get("seed", provenance.get("seed")),
-        "data hash": metrics.get("data_hash", provenance.get("data_hash")),
-        "split hash": metrics.get("split_hash", provenance.get("split_hash")),
         **_mapping(metrics.get("training")),
     }
     return [(name.replace("_", " "), _fact(value)) for name, value in found.items() if value is not None]
 
 
+def _hashes(view: ReportView) -> list[tuple[str, str]]:
+    """Of the data and of the split: what was learned from and judged on."""
+    provenance, metrics = view.provenance, view.metrics
+    found = {
+        "data hash": metrics.get("data_hash", provenance.get("data_hash")),
+        "split hash": view.split.hash if view.split else metrics.get("split_hash", provenance.get("split_hash")),
+    }
+    return [(name, str(value)) for name, value in found.items() if value is not None]
+
+
 def _fact(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}"
-    return str(value) if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return count(value)
+    return str(value) if isinstance(value, str | bool) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -101,10 +101,18 @@ def _row(name: str, names: list[str], cells: Mapping[str, Any]) -> Row:
 
 def _note(baseline: Mapping[str, Any]) -> str:
     """How the baseline was tuned and what went wrong, in a few words."""
-    settings = ", ".join(f"{name} {value}" for name, value in (baseline.get("settings") or {}).items())
+    settings = _settings(baseline.get("settings") or {})
     took = baseline.get("seconds")
     seconds = f"{took:.1f} s" if took is not None and known(took) and took >= 0.05 else ""
     return "; ".join(part for part in (settings, seconds, str(baseline.get("note") or "")) if part)
+
+
+def _settings(found: Mapping[str, Any]) -> str:
+    """ "C 0.1", or for each fold "fold 1: C 0.1"; what needed no tuning says nothing."""
+    if any(isinstance(value, Mapping) for value in found.values()):
+        each = {name: _settings(value) for name, value in found.items() if isinstance(value, Mapping)}
+        return "; ".join(f"{name}: {said}" for name, said in each.items() if said)
+    return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def _size(cells: Mapping[str, Any]) -> str:

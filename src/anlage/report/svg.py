@@ -42,7 +42,7 @@ def words(x: float, y: float, text: str, css: str = "", anchor: str = "start", t
 class Plot:
     """Axes over ``x`` and ``y`` (low, high), in the units of the data."""
 
-    def __init__(self, x: tuple[float, float], y: tuple[float, float], height: float = 270, left: float = 46):
+    def __init__(self, x: tuple[float, float], y: tuple[float, float], height: float = 270, left: float = 52):
         self.x_range, self.y_range = _open(x), _open(y)
         self.height, self.left, self.right, self.top, self.bottom = height, left, WIDTH - 10.0, 10.0, height - 40
         self.body: list[str] = []
@@ -57,9 +57,9 @@ class Plot:
         low, high = self.y_range
         return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
 
-    def axes(self, x_label: str, y_label: str) -> None:
+    def axes(self, x_label: str, y_label: str, y_ticks: bool = True) -> None:
         """Grid lines, tick labels and axis names."""
-        for value in nice_ticks(*self.y_range):
+        for value in nice_ticks(*self.y_range) if y_ticks else []:
             self.segment(self.x_range[0], value, self.x_range[1], value, "grid")
             self.body.append(words(self.left - 6, self.y(value) + 3.5, _tick(value), "tick", "end"))
         for value in nice_ticks(*self.x_range):

@@ -112,7 +112,7 @@ def keep(samples: Samples, where: Sequence[str]) -> Samples:
         rows = _holds(samples.frame, rule)
         if not rows.any():
             column = rule.partition("=")[0]
-            listed = _listed(samples.frame[column].map(_spelled).unique())
+            listed = _listed(samples.frame[column].map(spelled).unique())
             raise AnlageError(f"--where {rule}: no row has it; {column} holds {listed}")
         notes = [*samples.notes, f"{rule}: {int(rows.sum()):,} of {len(rows):,} rows kept"]
         samples = Samples(samples.frame[rows], samples.sources, samples.id_column, samples.problems, notes)
@@ -126,7 +126,7 @@ def _holds(frame: pd.DataFrame, rule: str) -> np.ndarray:
         raise AnlageError(f"--where {rule}: write COLUMN=VALUE")
     if column not in frame:
         raise AnlageError(f"--where {rule}: no column {column}; there are {_listed(frame.columns)}")
-    return frame[column].map(_spelled).isin({_spelled(v) for v in wanted.split("|")}).to_numpy()
+    return frame[column].map(spelled).isin({spelled(v) for v in wanted.split("|")}).to_numpy()
 
 
 class _Ids:
@@ -146,7 +146,7 @@ class _Ids:
         if self.column is not None and self.column not in frame:
             raise AnlageError(f"{name}: no id column {self.column}; there are {_listed(frame.columns)}")
         raw = frame[self.column] if self.column is not None else frame.index
-        ids = [_spelled(v) for v in raw]
+        ids = [spelled(v) for v in raw]
         for i, value in enumerate(ids):
             if not value:
                 ids[i] = value = f"row {i}"
@@ -166,7 +166,7 @@ class _Ids:
     def _choose(frame: pd.DataFrame, notes: list[str]) -> str | None:
         for name in ID_NAMES:
             if name in frame:
-                distinct = frame[name].map(_spelled).nunique()
+                distinct = frame[name].map(spelled).nunique()
                 if distinct >= (1 - _REPEATED) * len(frame):
                     return name
                 notes.append(
@@ -176,7 +176,8 @@ class _Ids:
         return None
 
 
-def _spelled(value: object) -> str:
+def spelled(value: object) -> str:
+    """A value as ids, --where and --relabel write it: whole numbers without ".0", missing as ""."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return ""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():

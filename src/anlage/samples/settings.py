@@ -29,3 +29,5 @@ class DataSettings:
     """The column of row ids. Default: a column called id where its values differ, else row numbers."""
     where: tuple[str, ...] = ()
     """COLUMN=VALUE[|VALUE...] keeps only these rows."""
+    relabel: tuple[str, ...] = ()
+    """COLUMN:VALUE=LABEL[,VALUE=LABEL] merges or renames labels (type:weak=enhancer,strong=enhancer)."""

@@ -22,6 +22,8 @@ class Folds:
     ids: np.ndarray
     how: str
     notes: list[str] = field(default_factory=list)
+    valid_drawn: bool = False
+    """Are the validation rows training rows that were set apart here, not a part that the table names?"""
 
     def rows(self, part: str) -> np.ndarray:
         """Row numbers of one part."""
@@ -122,7 +124,7 @@ def with_validation(folds: Folds, settings: SplitSettings, groups: np.ndarray, s
         part = folds.part.copy()
         part[drawn["valid"]] = "valid"
         how = f"{folds.how}; {len(drawn['valid'])} validation rows drawn from the training rows"
-        folds = replace(folds, part=part, how=how)
+        folds = replace(folds, part=part, how=how, valid_drawn=True)
     for name in ("train", "valid"):
         if not len(folds.rows(name)):
             count = len(np.unique(groups[folds.part != "none"]))

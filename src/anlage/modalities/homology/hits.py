@@ -10,7 +10,7 @@ Kind = Literal["protein", "nucleotide"]
 Covers = Literal["both", "either"]
 Say = Callable[[str], None]
 
-_CHANCE = 1e-3
+CHANCE = 1e-3
 """Matches as good as a pair's that chance is expected to give at most: BLAST's E-value."""
 
 
@@ -61,7 +61,7 @@ class Threshold:
         least = np.minimum if self.covers == "both" else np.maximum
         covered = least(hits.query_cover, hits.target_cover) >= self.coverage - 1e-6
         shorter = np.minimum(lengths[hits.query], lengths[hits.target])
-        rare = hits.bits >= np.log2(shorter * float(self.residues) / _CHANCE)
+        rare = hits.bits >= np.log2(shorter * float(self.residues) / CHANCE)
         return covered & rare & (hits.identity >= self.identity - 1e-6)
 
     def loosened(self, by: float) -> "Threshold":

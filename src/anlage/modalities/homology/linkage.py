@@ -16,14 +16,15 @@ _COPY = 0.95
 """Identity and coverage from which one sequence may stand for another in the search."""
 
 
-def groups(engine: Engine, wanted: Threshold) -> np.ndarray:
-    """[sequences] int64: the number of each sequence's group under ``wanted``, whose ``covers`` is "both"."""
+def groups(engine: Engine, wanted: Threshold, known: Hits) -> np.ndarray:
+    """[sequences] int64: the number of each sequence's group under ``wanted``, whose ``covers`` is "both". ``known``
+    are pairs that reach it whatever the search says."""
     n = len(engine.lengths)
     copy = max(_COPY, wanted.identity)
     same = Threshold(copy, max(_COPY, wanted.coverage), "both", wanted.residues)
     head = _heads(engine.copies(same), n)
     heads = np.flatnonzero(head == np.arange(n))
-    links = _Links(engine, wanted, edges=[np.stack([np.arange(n), head])])
+    links = _Links(engine, wanted, edges=[np.stack([np.arange(n), head]), np.stack([known.query, known.target])])
     # Sequences behind two heads may be that much more alike than the heads are.
     narrow = links.connect(heads, heads, wanted.loosened(2 * (1 - _COPY)))
     behind = np.bincount(head, minlength=n) > 1

@@ -2,8 +2,8 @@
 
 **Identity** is that of a local alignment (BLOSUM62, affine gaps): equal letters over its columns. **Coverage** is the
 share of a sequence that the alignment spans. A pair must also be better than chance (E-value at most 0.001 in the
-collection), so that in sequences of fewer than about 15 residues only equal ones are similar, and in those of 45 it
-takes about half of the residues: for so short ones 30 % means nothing (Rost 1999, Protein Eng. 12:85).
+collection), so that in those of 45 residues it takes about half of them: for so short ones 30 % means nothing (Rost
+1999, Protein Eng. 12:85). Below about 15 residues only those are similar that are equal but for one letter.
 
 For groups the alignment must cover **both** sequences (MMseqs2's ``--cov-mode 0``, as in UniRef and UniClust): else
 chains of shared domains would join most of a proteome. To keep evaluation rows out of a corpus it is enough that it
@@ -16,18 +16,24 @@ Nucleotides are compared on both strands.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from anlage.errors import AnlageError
-from anlage.modalities.homology import letters, linkage, mmseqs, sketches
-from anlage.modalities.homology.hits import Covers, Engine, Kind, Say, Threshold
+from anlage.modalities import similar
+from anlage.modalities.homology import letters, linkage, mmseqs, short, sketches
+from anlage.modalities.homology.hits import Covers, Engine, Hits, Kind, Say, Threshold
+from anlage.modalities.protocol import Nearest
 
 Tool = Literal["auto", "mmseqs", "own"]
 USUAL = {"protein": 0.3, "nucleotide": 0.8}
 """The field's thresholds of identity for sequences that one may learn from and test on."""
 _MOST_PAIRS = 50_000_000
+_FEW, _FEW_LETTERS = 200, 100_000
+"""So few sequences are compared in 0.4 s at most, in which MMseqs2 has not started on proteins (2 s)."""
 _INSTALL = "pip install 'anlage[homology]'"
 
 
@@ -58,7 +64,7 @@ def similar_pairs(
         kind: "protein" or "nucleotide" (DNA and RNA).
         identity: From 0 to 1. Default: 0.3 for proteins, 0.8 for nucleotides.
         coverage: From 0 to 1, of ``covers``: "both" sequences or "either".
-        tool: "mmseqs", "own", or "auto": MMseqs2 where there is one.
+        tool: "mmseqs", "own", or "auto": MMseqs2 where there is one and it is worth its start.
         say: Gets a line on what is done by which tool, and how long it may take.
 
     Raises:
@@ -72,6 +78,7 @@ def similar_pairs(
         with _engine(distinct, wanted.residues, kind, tool, wanted, say) as engine:
             everything = np.arange(len(distinct))
             hits = engine.search(everything, everything, wanted, len(distinct))
+        hits = Hits.join([hits, short.one_apart(distinct, kind, wanted)])
         ends = np.sort(np.stack([hits.query, hits.target], axis=1), axis=1)
         order = np.lexsort((-hits.identity, ends[:, 1], ends[:, 0]))
         ends, found = ends[order], hits.identity[order]
@@ -103,12 +110,8 @@ def similarity_groups(
     label = np.arange(len(distinct))
     if len(distinct) > 1:
         with _engine(distinct, wanted.residues, kind, tool, wanted, say) as engine:
-            label = linkage.groups(engine, wanted)
-    label = np.append(label, -1)[index]
-    known = label >= 0
-    _, first, inverse = np.unique(label[known], return_index=True, return_inverse=True)
-    label[known] = np.argsort(np.argsort(first))[inverse]
-    return label
+            label = linkage.groups(engine, wanted, short.one_apart(distinct, kind, wanted))
+    return similar.grouped(np.append(label, -1)[index], similar.Similar.none())
 
 
 def near(
@@ -126,8 +129,10 @@ def near(
     evaluation rows (the queries) are new to a model that was pretrained on it. Arguments and errors as for
     :func:`similar_pairs`."""
     wanted, distinct, (asked, there) = _prepare([queries, targets], kind, identity, coverage, covers)
-    ours, left = np.unique(asked[asked >= 0]), np.setdiff1d(there[there >= 0], asked)
-    found = ours
+    ours = np.unique(asked[asked >= 0])
+    variants = _between(short.one_apart(distinct, kind, wanted), ours, there)
+    found = np.union1d(ours, variants.target)
+    left = np.setdiff1d(there[there >= 0], found)
     if len(ours) and len(left):
         with _engine(distinct, sum(len(distinct[i]) for i in ours), kind, tool, wanted, say) as engine:
             while len(ours) and len(left):
@@ -136,6 +141,37 @@ def near(
                 # A list that hits have filled by half may have been cut: what it left out is searched again.
                 ours = np.flatnonzero(np.bincount(hits.query) >= max(1, engine.limit // 2))
     return np.isin(there, found)
+
+
+def nearest(
+    queries: Sequence[str],
+    targets: Sequence[str],
+    kind: Kind,
+    identity: float | None = None,
+    coverage: float = 0.8,
+    *,
+    covers: Covers = "either",
+    tool: Tool = "auto",
+    say: Say = print,
+) -> Nearest:
+    """For each query the target of highest identity among those that reach the thresholds, the first of equals. Only
+    the targets that look most promising are aligned, some hundreds for each query. Arguments and errors as for
+    :func:`similar_pairs`."""
+    wanted, distinct, (asked, there) = _prepare([queries, targets], kind, identity, coverage, covers)
+    alone, those = np.setdiff1d(asked[asked >= 0], there), np.unique(there[there >= 0])
+    hits = Hits.join([])
+    if len(alone) and len(those):
+        with _engine(distinct, sum(len(distinct[i]) for i in alone), kind, tool, wanted, say) as engine:
+            hits = engine.search(alone, those, wanted, engine.limit)
+        hits = Hits.join([hits, _between(short.one_apart(distinct, kind, wanted), alone, those)])
+    return similar.nearest(asked, there, similar.Similar(hits.query, hits.target, hits.identity))
+
+
+def _between(pairs: Hits, queries: np.ndarray, targets: np.ndarray) -> Hits:
+    """Those pairs of which one end is a query and the other a target, in that order."""
+    turned = replace(pairs, query=pairs.target, target=pairs.query)
+    both = Hits.join([pairs, turned])
+    return both[np.isin(both.query, queries) & np.isin(both.target, targets)]
 
 
 def _prepare(
@@ -192,6 +228,10 @@ def _engine(distinct: list[str], asked: int, kind: Kind, tool: Tool, wanted: Thr
     """The search tool over the distinct sequences, announced in a line; ``asked`` letters will be looked for."""
     if tool not in ("auto", "mmseqs", "own"):
         raise AnlageError(f"tool {tool!r}: give 'auto', 'mmseqs' or 'own'")
+    few = len(distinct) <= _FEW and wanted.residues <= _FEW_LETTERS and len(distinct[0]) <= sketches.LONGEST
+    if tool == "auto" and few and find_spec("pyopal"):
+        yield sketches.Sketches(distinct, kind, 1)
+        return
     program = None if tool == "own" else mmseqs.find()
     if tool == "mmseqs" and program is None:
         raise AnlageError(f"no MMseqs2 that runs here: {_INSTALL}, or use the tool 'own'")

@@ -1,6 +1,7 @@
 """Images: 2-D, grey or RGB, 8 or 16 bit, from files or arrays."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -9,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from anlage.errors import AnlageError, Problem
+from anlage.modalities.image.copies import copies
 from anlage.modalities.image.decode import SUFFIXES, BadImage, decode
-from anlage.modalities.image.pixels import conform, content_key, feature_names, features, standardise, top
-from anlage.modalities.protocol import Checked, Descriptors, Modality, Recognition
+from anlage.modalities.image.pixels import LOOK, conform, content_key, feature_names, features, look, standardise, top
+from anlage.modalities.protocol import Checked, Descriptors, Modality, Nearest, Recognition
+from anlage.modalities.similar import Similar, grouped, nearest
 from anlage.parts import GridParts, Prepared
 from anlage.shapes import GridShape
 
@@ -33,6 +36,8 @@ class Image(Modality):
 
     name: ClassVar[str] = "image"
     layout: ClassVar[str] = "Grid"
+    similarity: ClassVar[str] = "correlation of the pixels that overlap"
+    usual_similarity: ClassVar[float] = 0.97
 
     size: int | None = None
     """Height and width in pixels. Default: the size of the training images where all agree, else their median,
@@ -88,6 +93,21 @@ class Image(Modality):
     def groups(self, frame: pd.DataFrame) -> np.ndarray:
         """Images with equal pixels are one group, however they were stored."""
         return _distinct(frame.iloc[:, 0])[0]
+
+    def similarity_groups(self, frame: pd.DataFrame, least: float, say: Callable[[str], None]) -> np.ndarray:
+        """Near copies: brighter, noisier, rescaled, shifted or cropped images; more alike than chance makes them."""
+        index, images = _ordered(frame.iloc[:, 0])
+        return grouped(index, copies(images, images, least, say))
+
+    def nearest(
+        self, frame: pd.DataFrame, reference: pd.DataFrame, least: float, say: Callable[[str], None]
+    ) -> Nearest:
+        """As for groups."""
+        index, images = _ordered(pd.concat([reference.iloc[:, 0], frame.iloc[:, 0]]))
+        there, asked = index[: len(reference)], index[len(reference) :]
+        alone, those = np.setdiff1d(asked[asked >= 0], there), np.unique(there[there >= 0])
+        found = copies([images[i] for i in alone], [images[i] for i in those], least, say)
+        return nearest(asked, there, Similar(alone[found.query], those[found.target], found.similarity))
 
     def fit(self, frame: pd.DataFrame) -> Self:
         """Channels, size, type, and the mean and deviation of each channel."""
@@ -162,11 +182,25 @@ class Image(Modality):
         values[-1] = np.nan
         return Descriptors(values[index], feature_names(self._channels, self._space, values.shape[1]))
 
+    def profile(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Height, width, brightness, contrast, colour and sharpness, as :func:`look` measures them."""
+        index, images = _distinct(frame.iloc[:, 0])
+        seen = np.array([*map(look, images), (np.nan,) * len(LOOK)])  # the last row stands for missing images: index -1
+        return dict(zip(LOOK, seen[index].T, strict=True))
+
     def augment(self, layout: "Layout", generator: "torch.Generator") -> "Layout":
         """Shift by up to 8 % of the side (mirrored at the edges), change brightness and contrast a little."""
         from anlage.modalities.image.augment import vary
 
         return vary(layout, generator, shift=_SHIFT, jitter=_JITTER, flip=self.flip)  # type: ignore[arg-type]
+
+
+def _ordered(cells: pd.Series) -> tuple[np.ndarray, list[np.ndarray]]:
+    """As :func:`_distinct`, in an order that does not depend on that of the rows."""
+    index, images = _distinct(cells)
+    order = sorted(range(len(images)), key=lambda i: content_key(images[i]))
+    place = np.append(np.argsort(order), -1).astype(np.int64)
+    return place[index], [images[i] for i in order]
 
 
 def _distinct(cells: pd.Series) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -44,6 +44,11 @@ def conform(image: np.ndarray, channels: int, space: tuple[int, int], dtype: str
     return planes.transpose(2, 0, 1).astype(dtype)
 
 
+def luminance(image: np.ndarray) -> np.ndarray:
+    """[height, width] float32 of a checked image."""
+    return image.astype(np.float32) if image.ndim == 2 else image.astype(np.float32) @ _GREY
+
+
 def resize(plane: np.ndarray, space: tuple[int, int]) -> np.ndarray:
     """[height, width] float32, bilinear with the averaging that shrinking needs."""
     Image = pillow()
@@ -56,6 +61,21 @@ def standardise(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, .
     centre = np.array(mean, dtype=np.float32)[:, None, None]
     spread = np.array(std, dtype=np.float32)[:, None, None]
     return (pixels.astype(np.float32) - centre) / spread
+
+
+LOOK = ("height", "width", "brightness", "contrast", "colour", "sharpness")
+"""What :func:`look` measures."""
+
+
+def look(image: np.ndarray) -> tuple[float, ...]:
+    """Of one checked image: height and width in pixels; mean and standard deviation of the grey values (white = 1);
+    mean distance of the channels from grey; mean step between neighbouring pixels."""
+    planes = image.reshape(*image.shape[:2], -1).astype(np.float32) / np.float32(top(str(image.dtype)))
+    grey = planes.mean(2)
+    colour = np.abs(planes - grey[:, :, None]).mean()
+    steps = [np.abs(np.diff(grey, axis=axis)).mean() for axis in (0, 1) if grey.shape[axis] > 1]
+    sharpness = float(np.mean(steps)) if steps else 0.0
+    return (*map(float, grey.shape), float(grey.mean()), float(grey.std()), float(colour), sharpness)
 
 
 def features(pixels: np.ndarray) -> np.ndarray:

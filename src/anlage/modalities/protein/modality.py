@@ -6,6 +6,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from anlage.modalities.homology.hits import Kind
+from anlage.modalities.homology.search import USUAL
 from anlage.modalities.sequence import SequenceModality
 from anlage.modalities.sequence_features import kmer_frequencies, kmer_names
 
@@ -18,6 +20,8 @@ class Protein(SequenceModality):
     """Amino-acid sequences: 20 residues, the IUPAC codes B Z X J U O, and ``*`` for a stop inside."""
 
     name: ClassVar[str] = "protein"
+    kind: ClassVar[Kind] = "protein"
+    usual_similarity: ClassVar[float] = USUAL["protein"]
     core: ClassVar[str] = "ACDEFGHIKLMNPQRSTVWY"
     extra: ClassVar[str] = "BZXJUO*"
     hints: ClassVar[tuple[str, ...]] = ("protein", "peptide", "amino", "aa", "epitope", "cdr", "sequence", "seq")

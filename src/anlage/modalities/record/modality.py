@@ -1,6 +1,6 @@
 """Records: the numbers, categories and yes/no values of one sample, from several columns of the table."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from anlage.errors import AnlageError, Problem
-from anlage.modalities.protocol import Checked, Descriptors, Modality, Recognition
+from anlage.modalities.protocol import Checked, Descriptors, Modality, Nearest, Recognition
+from anlage.modalities.record.copies import copies
 from anlage.modalities.record.values import drop_infinite, is_number_column, named, to_categories, to_numbers
+from anlage.modalities.similar import Similar, grouped, nearest
 from anlage.parts import ColumnParts, Prepared
 from anlage.shapes import ColumnsShape
 
@@ -28,6 +30,8 @@ class Record(Modality):
     name: ClassVar[str] = "record"
     layout: ClassVar[str] = "Columns"
     joins_columns: ClassVar[bool] = True
+    similarity: ClassVar[str] = "share of columns that agree"
+    usual_similarity: ClassVar[float] = 0.9
 
     def __post_init__(self) -> None:
         self._fitted = False
@@ -86,12 +90,18 @@ class Record(Modality):
 
     def groups(self, frame: pd.DataFrame) -> np.ndarray:
         """Rows that are equal in all columns (numbers to float32 precision) are one group."""
-        numbers = frame.select_dtypes("number").to_numpy(dtype=np.float32, na_value=np.nan)
-        texts = frame.select_dtypes(exclude="number")
-        codes = np.zeros(texts.shape, dtype=np.int64)
-        for j, column in enumerate(texts.columns):
-            codes[:, j] = pd.factorize(texts[column].to_numpy(dtype=object))[0] + 1
-        return _distinct_rows(numbers, codes)[0]
+        return _distinct_rows(*_coded(frame))[0]
+
+    def similarity_groups(self, frame: pd.DataFrame, least: float, say: Callable[[str], None]) -> np.ndarray:
+        """Rows that agree in most columns, and in more than chance gives."""
+        return grouped(*_similar(frame, least))
+
+    def nearest(
+        self, frame: pd.DataFrame, reference: pd.DataFrame, least: float, say: Callable[[str], None]
+    ) -> Nearest:
+        """As for groups; how far numbers spread and which values are rare is seen from both frames."""
+        index, pairs = _similar(pd.concat([reference, frame[reference.columns]]), least)
+        return nearest(index[len(reference) :], index[: len(reference)], pairs.both_ways())
 
     def fit(self, frame: pd.DataFrame) -> Self:
         """Kinds, means, deviations, categories by frequency; columns with nothing to tell are left out."""
@@ -174,6 +184,16 @@ class Record(Modality):
             codes[:, j] = pd.Index(values, dtype=object).get_indexer(pd.Index(frame[column], dtype=object)) + 1
         return numbers, codes
 
+    def profile(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Every number in its own unit, the share of columns that are missing, and how many categories are new."""
+        values = frame[self._numbers].to_numpy(dtype=np.float64, na_value=np.nan)
+        known = frame[list(self._categories)].notna().to_numpy(dtype=bool)
+        used = max(1, len(self._numbers) + len(self._categories))
+        gone = np.isnan(values).sum(1) + (~known).sum(1)
+        new = (known & (self._encode(frame)[1] == 0)).sum(1)
+        own = dict(zip(self._numbers, values.T, strict=True))
+        return own | {"share of columns missing": gone / used, "new categories": new.astype(np.float64)}
+
     def descriptors(self, frame: pd.DataFrame) -> Descriptors:
         """Standardised numbers (NaN = missing), what is missing where training rows lack values, one-hot categories
         (of each column the 100 commonest values)."""
@@ -186,6 +206,26 @@ class Record(Modality):
             values.append((codes[:, [j]] == np.arange(1, len(shown) + 1)).astype(np.float32))
             names += [f"{column} = {value}" for value in shown]
         return Descriptors(np.hstack(values), names)
+
+
+def _coded(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """[rows, numbers] float32, [rows, categories] codes from 1; 0 = missing."""
+    numbers = frame.select_dtypes("number").to_numpy(dtype=np.float32, na_value=np.nan)
+    texts = frame.select_dtypes(exclude="number")
+    codes = np.zeros(texts.shape, dtype=np.int64)
+    for j, column in enumerate(texts.columns):
+        codes[:, j] = pd.factorize(texts[column].to_numpy(dtype=object), sort=True)[0] + 1
+    return numbers, codes
+
+
+def _similar(frame: pd.DataFrame, least: float) -> tuple[np.ndarray, Similar]:
+    """[rows] the number of each distinct row, which does not depend on the order of rows, and the similar ones."""
+    numbers, codes = _coded(frame)
+    index, first = _distinct_rows(numbers, codes)
+    order = np.lexsort(np.hstack([codes, numbers])[first].T[::-1])
+    place = np.append(np.argsort(order), -1)
+    first = first[order]
+    return place[index], copies(numbers[first].astype(np.float64), codes[first], least)
 
 
 def _numbers_of(frame: pd.DataFrame, columns: Sequence[Hashable]) -> tuple[np.ndarray, list[Problem]]:

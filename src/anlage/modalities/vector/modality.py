@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -10,7 +11,9 @@ import pandas as pd
 
 from anlage.errors import AnlageError, Problem
 from anlage.modalities.cells import shown
-from anlage.modalities.protocol import Checked, Descriptors, Modality, Recognition
+from anlage.modalities.protocol import Checked, Descriptors, Modality, Nearest, Recognition
+from anlage.modalities.similar import Similar, grouped, nearest
+from anlage.modalities.vector.copies import copies
 from anlage.parts import ColumnParts, Prepared
 from anlage.shapes import ColumnsShape
 
@@ -58,6 +61,8 @@ class Vector(Modality):
 
     name: ClassVar[str] = "vector"
     layout: ClassVar[str] = "Columns"
+    similarity: ClassVar[str] = "cosine"
+    usual_similarity: ClassVar[float] = 0.999
 
     def __post_init__(self) -> None:
         self._mean: np.ndarray | None = None
@@ -108,6 +113,17 @@ class Vector(Modality):
         """Equal vectors (as float32) are one group."""
         return _distinct(frame.iloc[:, 0])[0]
 
+    def similarity_groups(self, frame: pd.DataFrame, least: float, say: Callable[[str], None]) -> np.ndarray:
+        """Vectors that point the same way, nearer to one another than chance makes them."""
+        return grouped(*_similar(frame.iloc[:, 0], least))
+
+    def nearest(
+        self, frame: pd.DataFrame, reference: pd.DataFrame, least: float, say: Callable[[str], None]
+    ) -> Nearest:
+        """As for groups."""
+        index, pairs = _similar(pd.concat([reference.iloc[:, 0], frame.iloc[:, 0]]), least)
+        return nearest(index[len(reference) :], index[: len(reference)], pairs.both_ways())
+
     def fit(self, frame: pd.DataFrame) -> Self:
         """Mean and standard deviation of each number."""
         _, cells = _distinct(frame.iloc[:, 0], dedupe=False)
@@ -150,12 +166,29 @@ class Vector(Modality):
             return np.zeros((0, len(self._mean)), dtype=np.float32)
         return np.clip((np.stack(cells) - self._mean) / self._std, -_CLIP, _CLIP).astype(np.float32)
 
+    def profile(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Length (Euclidean norm of what is known), and the share of numbers that are missing."""
+        index, cells = _distinct(frame.iloc[:, 0])
+        norm = [float(np.sqrt(np.nansum(np.square(cell, dtype=np.float64)))) for cell in cells]
+        gone = [float(np.isnan(cell).mean()) for cell in cells]
+        return {"norm": np.array([*norm, np.nan])[index], "share of numbers missing": np.array([*gone, np.nan])[index]}
+
     def descriptors(self, frame: pd.DataFrame) -> Descriptors:
         """The standardised vector itself."""
         index, cells = _distinct(frame.iloc[:, 0])
         numbers = self._standardise(cells)
         missing = np.full((1, numbers.shape[1]), np.nan, dtype=np.float32)
         return Descriptors(np.vstack([numbers, missing])[index], [str(i) for i in range(numbers.shape[1])])
+
+
+def _similar(cells: pd.Series, least: float) -> tuple[np.ndarray, Similar]:
+    """[rows] the number of each distinct vector, which does not depend on the order of rows, and the similar ones."""
+    index, vectors = _distinct(cells)
+    if not vectors:
+        return index, Similar.none()
+    values = np.stack(vectors)
+    order = np.lexsort(values.T[::-1])
+    return np.append(np.argsort(order), -1)[index], copies(values[order], least)
 
 
 def _distinct(cells: pd.Series, dedupe: bool = True) -> tuple[np.ndarray, list[np.ndarray]]:
