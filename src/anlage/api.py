@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from anlage import fitting, planning, pretraining, summary
+from anlage import fitting, measuring, planning, pretraining, summary
+from anlage.auditing.settle import settled
 from anlage.bundle.card import model_card
 from anlage.bundle.contents import CARD, REPORT, Contents
 from anlage.bundle.read import is_bundle
@@ -17,6 +18,7 @@ from anlage.config import load_settings, merge, to_dict
 from anlage.embedding.settings import EmbedSettings
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError
+from anlage.evaluation.novelty import NOVELTY
 from anlage.pretrain_settings import PretrainSettings
 from anlage.report.render import render
 from anlage.run import Run, tell_problems
@@ -80,19 +82,22 @@ def fit(
     say = say if leads() else _silent
     plan = planning.plan(source, settings, say)
     tell_problems(plan.problems, say)
+    plan, audited = settled(plan, say)
     begin(folder, settings, overwrite, resume)
 
-    trained = []
-    for number, folds in enumerate(plan.folds):
-        if len(plan.folds) > 1:
-            say(folds.how)
-        place = folder / TRAINING / (f"fold-{number + 1}" if len(plan.folds) > 1 else "")
-        trained.append(fitting.train_fold(plan, folds, place, say, sys.stderr.isatty(), own))
+    trained = fitting.train(plan, folder / TRAINING, say, sys.stderr.isatty(), own)
+    others = {}
+    for seed in range(settings.seed + 1, settings.seed + settings.seeds):
+        say(f"seed {seed}: the same rows, other random numbers")
+        same = replace(plan, settings=replace(settings, seed=seed))
+        others[seed] = fitting.train(same, folder / TRAINING / f"seed-{seed}", say, sys.stderr.isatty(), own)
     if not leads():  # the others helped to train; one judges and writes
         wait_for_others()
         return Run(folder, own)
     judged = trained[:-1] if len(trained) > 1 else trained
-    metrics, rows = fitting.judge(plan, trained, judged)
+    metrics, rows = measuring.judge(plan, trained, judged, audited, say)
+    if others:
+        metrics["seeds"] = measuring.over_seeds(plan, metrics, others)
     named = ", ".join(task.target for task in plan.preparation.tasks)
     title = f"{', '.join(Path(source).name for source in plan.samples.sources)} → {named}"
     view = summary.report_view(plan, judged, metrics, rows, title)
@@ -112,9 +117,15 @@ def fit(
         metrics=metrics,
         history=last.progress.history,
         weights=last.model.state_dict(),
+        trust=last.safeguards.to_json(),
     )
-    pages = {REPORT: render(view), CARD: model_card(title, contents)}
-    finish(folder, contents, summary.row_tables(plan, judged), pages, overwrite, say)
+    pages: dict[str, str | bytes] = {REPORT: render(view), CARD: model_card(title, contents)}
+    if last.safeguards.novelty is not None:
+        pages[NOVELTY] = last.safeguards.novelty.to_bytes()
+    tables = summary.row_tables(plan, judged)
+    if audited is not None:
+        tables["audit.csv"] = audited.examples.set_index("id")
+    finish(folder, contents, tables, pages, overwrite, say)
     return Run(folder, own)
 
 
@@ -267,6 +278,8 @@ def update(
         REPORT: render(updating.report_view(plan, updated, made)),
         CARD: model_card(updating.title(plan), made),
     }
+    if updated.safeguards.novelty is not None:
+        pages[NOVELTY] = updated.safeguards.novelty.to_bytes()
     finish(folder, made, updating.row_tables(plan, updated), pages, overwrite, say)
     return Run(folder)
 

@@ -20,6 +20,7 @@ anlage: bring a biomedical table, get a model that you can trust.
   anlage fit TABLE --target COLUMN --out RUN     learn, judge against plain baselines, pack into a bundle
   anlage predict RUN TABLE -o FILE               predictions for new rows
   anlage evaluate RUN TABLE                      judge a bundle on new labelled rows
+  anlage compare RUN1 RUN2                       which run is better on the same rows
   anlage update RUN NEW --out RUN2               go on learning from new rows, and see what was forgotten
   anlage embed SOURCE TABLE -o FILE              vectors of rows, or of their elements, from any encoder
   anlage search VECTORS QUERIES                  nearest neighbours among vectors

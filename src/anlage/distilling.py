@@ -17,7 +17,7 @@ from anlage.choosing import choose_tasks
 from anlage.distillation.distilled import Distilled, Lesson
 from anlage.distillation.soft import soft_loss
 from anlage.errors import AnlageError
-from anlage.evaluation.evaluate import estimate_json, resampled_groups
+from anlage.evaluation.estimates import estimate_json, resampled_groups
 from anlage.evaluation.intervals import difference, estimate, resample, weights
 from anlage.metrics.metric import Metric
 from anlage.model import Model

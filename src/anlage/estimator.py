@@ -91,7 +91,7 @@ class _Estimator(BaseEstimator):
                 run = api.fit(table, out=self.out or folder, say=say, overwrite=True, **options)
             except AnlageError as error:
                 raise ValueError(str(error)) from error
-            _ = run.model, run.preparation  # read before the folder goes
+            _ = run.model, run.safeguards  # read before the folder goes
         self.run_: Run = run
 
     def _values(self, X: Any) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""The stages of a fit after its plan: train, judge, join folds. ``api.fit`` calls them one after the other."""
+"""Training what a plan describes: each fold with its baselines, and what guards its predictions."""
 
 import copy
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,19 @@ import pandas as pd
 from anlage.choosing import Choice, adopt, choose_encoders
 from anlage.corpus.values import seen_rows
 from anlage.distillation.distilled import plain as undistilled
-from anlage.distilling import Taught, compare
+from anlage.distilling import Taught
 from anlage.encoders import lookup as encoders
 from anlage.evaluation.baselines import Baseline, fit_baselines
-from anlage.evaluation.evaluate import evaluate_target, primary_metric
-from anlage.evaluation.metrics_json import assemble
+from anlage.evaluation.evaluate import primary_metric
 from anlage.ladder import Bench, climb
 from anlage.model import Model
 from anlage.planning import Plan
+from anlage.safeguards import Safeguards, Values, calibration_rows
 from anlage.settings import FitSettings
 from anlage.splits.assign import Folds
-from anlage.tasks.protocol import Task
 from anlage.training.checkpoints import Progress
 from anlage.training.devices import leads
-from anlage.training.predict import predict
+from anlage.training.pooled import predict_pooled
 from anlage.training.preparation import Preparation
 from anlage.training.schedule import seconds
 
@@ -46,10 +45,35 @@ class Trained:
     rows: np.ndarray
     part: np.ndarray
     """[rows] "valid" or "test" """
-    values: dict[str, np.ndarray]
-    """For each target [rows, k]."""
+    raw: Values
+    """Before calibration."""
+    safeguards: Safeguards
+    calibrating: np.ndarray
+    """[rows] bool: validation rows that calibrated and did not stop the training."""
+    unusual: np.ndarray | None
+    """[rows] bool: flagged as unlike the training rows; None where nothing tells."""
+    seen: np.ndarray
+    """Row numbers of the table: test rows that were in the corpus of a pretrained encoder."""
     baselines: dict[str, list[Baseline]]
     taught: Taught | None = None
+
+    @property
+    def values(self) -> Values:
+        """For each target [rows, k], calibrated: what predictions show and metrics read."""
+        return self.safeguards.calibrated(self.raw)
+
+
+def train(
+    plan: Plan, folder: Path, say: Callable[[str], None], interactive: bool, own_encoder: type | None = None
+) -> list[Trained]:
+    """Train the folds of a plan, each in a folder of its own where there are several."""
+    trained = []
+    for number, folds in enumerate(plan.folds):
+        if len(plan.folds) > 1:
+            say(folds.how)
+        place = folder / (f"fold-{number + 1}" if len(plan.folds) > 1 else "")
+        trained.append(train_fold(plan, folds, place, say, interactive, own_encoder))
+    return trained
 
 
 def train_fold(
@@ -89,9 +113,16 @@ def train_fold(
     table = fresh.table(frames, targets)
     seen = seen_before(fresh, choice, frames)
     seen[: counts["train"] + counts["valid"]] = False  # test rows alone must be new
+    valid_rows = rows[here["valid"]]
+    calibrating = calibration_rows(
+        plan.samples.frame.index.to_numpy()[valid_rows], plan.groups[valid_rows],
+        settings.evaluation.calibration_fraction, settings.seed,
+    )  # fmt: skip
+    if calibrating.any():
+        say(f"{calibrating.sum()} of {len(calibrating)} validation rows calibrate and do not stop the training")
     bench = Bench(
-        preparation=fresh, choice=choice, table=table, train=here["train"], valid=here["valid"],
-        groups=plan.groups[rows[here["valid"]]], settings=settings, folder=folder,
+        preparation=fresh, choice=choice, table=table, train=here["train"], valid=here["valid"][~calibrating],
+        groups=plan.groups[valid_rows[~calibrating]], settings=settings, folder=folder,
         fingerprint=_fingerprint(plan, folds, choice), say=say, interactive=interactive,
     )  # fmt: skip
     if teacher is not None:
@@ -110,12 +141,26 @@ def train_fold(
     if ladder is not None:
         ladder |= {"test_rows_seen": int(seen.sum()), "test_rows_left_out": settings.evaluation.exclude_seen}
     part = np.where(judged < counts["train"] + counts["valid"], "valid", "test")
-    values = predict(kept.model, fresh.tasks, kept.table, judged)
+    raw, vectors = predict_pooled(kept.model, fresh.tasks, kept.table, judged)
+    safeguards = Safeguards.fit(
+        fresh, kept.model, kept.table, frames, here, calibrating, plan.groups[valid_rows], settings.evaluation,
+        settings.seed,
+    )  # fmt: skip
+    for note in safeguards.notes:
+        say(note)
+    unusual = safeguards.flags(fresh, {name: frame.iloc[judged] for name, frame in frames.items()}, vectors)
     baselines = baselines_of(plain, frames, table.targets, here, judged, settings, say, refit=folds.valid_drawn)
     taught = None
     if teacher is not None:
         taught = teacher.beside(kept.model, fresh.tasks, table, rows, here["train"], judged, settings)
-    return Trained(fresh, kept.model, choice, kept.progress, ladder, rows[judged], part, values, baselines, taught)
+    apart = np.zeros(len(rows), dtype=bool)
+    apart[here["valid"][calibrating]] = True
+    return Trained(
+        preparation=fresh, model=kept.model, encoders=choice, progress=kept.progress, ladder=ladder,
+        rows=rows[judged], part=part, raw=raw, safeguards=safeguards, calibrating=apart[judged],
+        unusual=None if unusual is None else unusual["unusual"].to_numpy(), seen=rows[seen], baselines=baselines,
+        taught=taught,
+    )  # fmt: skip
 
 
 def seen_before(preparation: Preparation, choice: dict[str, Choice], frames: dict[str, pd.DataFrame]) -> np.ndarray:
@@ -164,113 +209,3 @@ def baselines_of(
     count = sum(block.shape[1] for block in features.values())
     say(f"baselines on {count:,} descriptors took {time.monotonic() - started:.0f} s")
     return result
-
-
-def evaluation_rows(trained: Sequence[Trained], plan: Plan) -> dict[str, Any]:
-    """Validation and test rows of all folds, one after the other: what the evaluation reads."""
-    part = np.concatenate([t.part for t in trained])
-    return {
-        "rows": np.concatenate([t.rows for t in trained]),
-        "parts": {name: np.flatnonzero(part == name) for name in ("valid", "test") if (part == name).any()},
-        "groups": np.concatenate([plan.groups[t.rows] for t in trained]),
-    }
-
-
-@dataclass
-class Judged:
-    """What the evaluation reads of one target: all folds one after the other, in the labels of all folds together."""
-
-    task: Task
-    truth: np.ndarray
-    values: np.ndarray
-    baselines: list[Baseline]
-
-
-def join_folds(trained: Sequence[Trained], plan: Plan, target: str) -> Judged:
-    """One target of all folds. A label that a fold's training rows lack has probability 0 there."""
-    tasks_ = [next(t for t in one.preparation.tasks if t.target == target) for one in trained]
-    whole = copy.deepcopy(tasks_[0])
-    named = [list(getattr(task, "labels", [])) for task in tasks_]
-    union = list(dict.fromkeys(label for labels in named for label in labels))
-    if union:  # a task without labels (regression) has nothing to join
-        whole.labels = union  # type: ignore[attr-defined]
-
-    def spread(values: np.ndarray, labels: list[str]) -> np.ndarray:
-        if labels == union:
-            return values
-        wide = np.zeros((len(values), len(union)))
-        wide[:, [union.index(label) for label in labels]] = values
-        return wide
-
-    folds = list(zip(trained, named, strict=True))
-    baselines = []
-    for number, first in enumerate(trained[0].baselines[target]):
-        same = [one.baselines[target][number] for one in trained]
-        values = np.concatenate([spread(b.values, labels) for b, labels in zip(same, named, strict=True)])
-        settings = {f"fold {i + 1}": b.settings for i, b in enumerate(same)} if len(same) > 1 else first.settings
-        baselines.append(replace(first, values=values, settings=settings, seconds=sum(b.seconds for b in same)))
-    rows = np.concatenate([one.rows for one in trained])
-    return Judged(
-        task=whole,
-        truth=whole.encode(plan.targets.iloc[rows][whole.columns]),
-        values=np.concatenate([spread(one.values[target], labels) for one, labels in folds]),
-        baselines=baselines,
-    )
-
-
-def distillation(trained: Sequence[Trained], plan: Plan, rows: dict[str, Any]) -> dict[str, Any] | None:
-    """Teacher and student on the same judged rows, as in metrics.json; None where there was no teacher. ``rows``: of
-    :func:`evaluation_rows`."""
-    taught = [one.taught for one in trained if one.taught is not None]
-    if plan.teacher is None or not taught:
-        return None
-    part = "test" if "test" in rows["parts"] else "valid"
-    chosen, scores = rows["parts"][part], {}
-    for task in trained[0].preparation.tasks:
-        student = join_folds(trained, plan, task.target)
-        metric = primary_metric(student.task, plan.settings.evaluation)
-        values = np.concatenate([one.values[task.target] for one in taught])
-        scores[task.target] = compare(
-            metric, student.truth[chosen], values[chosen], student.values[chosen], rows["groups"][chosen], plan.settings
-        )
-    leaked = None if plan.leaked is None else int(plan.leaked.sum())
-    return plan.teacher.told(taught, scores) | {"part": part, "rows": len(chosen), "test_rows_seen": leaked}
-
-
-def judge(plan: Plan, trained: Sequence[Trained], judged: Sequence[Trained]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """metrics.json, and the rows that it was measured on."""
-    settings, rows = plan.settings, evaluation_rows(judged, plan)
-    targets = {}
-    for fitted in trained[-1].preparation.tasks:
-        whole = join_folds(judged, plan, fitted.target)
-        targets[fitted.target] = evaluate_target(
-            whole.task,
-            whole.truth,
-            whole.values,
-            whole.baselines,
-            rows["parts"],
-            rows["groups"],
-            settings.evaluation,
-            settings.seed,
-        )
-    training = {
-        "seconds": round(sum(one.progress.seconds for one in trained), 1),
-        "steps": sum(one.progress.step for one in trained),
-        "best_step": trained[-1].progress.best_step,
-        "parameters": sum(p.numel() for p in trained[-1].model.parameters()),
-        "folds": settings.split.folds,
-    }
-    folds = plan.folds[0]
-    metrics = assemble(
-        targets, resamples=settings.evaluation.resamples, seed=settings.seed, split_hash=folds.hash,
-        data_hash=plan.data_hash, training=training, adaptation=_adaptation(trained),
-        distillation=distillation(judged, plan, rows),
-    )  # fmt: skip
-    return metrics, rows
-
-
-def _adaptation(trained: Sequence[Trained]) -> dict[str, Any] | None:
-    """The ladder of the model in the bundle, and what each fold of a cross-validation kept."""
-    ladder = trained[-1].ladder
-    kept = [one.ladder["kept"] for one in trained[:-1] if one.ladder]
-    return None if ladder is None else ladder | {"folds": kept or None}

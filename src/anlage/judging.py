@@ -6,18 +6,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anlage import fitting, planning, summary
+from anlage import fitting, planning
 from anlage.errors import AnlageError
 from anlage.evaluation.baselines import Baseline
-from anlage.evaluation.evaluate import evaluate_target
+from anlage.evaluation.estimates import resampled_groups
+from anlage.evaluation.evaluate import evaluate_target, primary_metric
 from anlage.evaluation.metrics_json import assemble
+from anlage.evaluation.novelty import measure as measure_novelty
 from anlage.lineage import lineage
 from anlage.report.render import render
 from anlage.report.view import ReportView, TargetView
 from anlage.run import Run, tell_problems
+from anlage.safeguards import Values, labels
 from anlage.samples.hashing import data_hash
 from anlage.samples.read import read
 from anlage.samples.relabel import relabel
+from anlage.training.pooled import predict_pooled
 
 Say = Callable[[str], None]
 Judged = tuple[dict[str, Any], str]
@@ -85,7 +89,8 @@ def _judge(
         raise AnlageError("no row has an input that this bundle can read")
     frames, labelled = checked.take(rows), frame.iloc[rows]
     table = run.preparation.table(frames, labelled)
-    values = fitting.predict(run.model, tasks, table, np.arange(len(rows)))
+    raw, vectors = predict_pooled(run.model, tasks, table, np.arange(len(rows)))
+    values = run.safeguards.calibrated(raw)
     baselines: dict[str, list[Baseline]] = {task.target: [] for task in tasks}
     if plan is not None:
         baselines = _baselines(run, plan, frames, table.targets, say)
@@ -98,18 +103,24 @@ def _judge(
             task, table.targets[task.target], values[task.target], baselines[task.target], parts, codes,
             settings.evaluation, settings.seed,
         )
+        | run.safeguards.measure(
+            task.target, table.targets[task.target], raw[task.target], codes, {"test": parts["test"]},
+            settings.evaluation, settings.seed,
+        )
         for task in tasks
     }  # fmt: skip
+    flags = run.safeguards.flags(run.preparation, frames, vectors)
     metrics = assemble(
         targets, resamples=settings.evaluation.resamples, seed=settings.seed,
         split_hash=run.contents.provenance["split_hash"], data_hash=data_hash(frame),
         training=run.contents.metrics["training"], adaptation=run.contents.metrics.get("adaptation"),
+        novelty=None if flags is None else _novelty(run, flags, parts, table.targets, values, codes),
     )  # fmt: skip
     test = parts["test"]
     ids = labelled.index.to_numpy()[test]
     views = [
         TargetView(
-            t.target, t.name, summary.labels(t), "test", ids, table.targets[t.target][test], values[t.target][test]
+            t.target, t.name, labels(t), "test", ids, table.targets[t.target][test], values[t.target][test]
         )
         for t in tasks
     ]  # fmt: skip
@@ -117,6 +128,19 @@ def _judge(
     view = ReportView(title, metrics, views, problems=checked.problems, settings=run.contents.settings,
                       provenance=run.contents.provenance)  # fmt: skip
     return metrics, render(view)
+
+
+def _novelty(
+    run: Run, flags: pd.DataFrame, parts: dict[str, np.ndarray], truth: dict[str, np.ndarray], values: Values,
+    groups: np.ndarray | None,
+) -> dict[str, Any]:  # fmt: skip
+    """How many of the rows are unlike the training rows of the run, and how good the model is on them."""
+    told, learned = run.fit_settings, run.safeguards.novelty.rows if run.safeguards.novelty else 0
+    scored = {
+        t.target: (primary_metric(t, told.evaluation), truth[t.target], values[t.target]) for t in run.preparation.tasks
+    }
+    flagged, drawn = flags["unusual"].to_numpy(), resampled_groups(groups, parts)
+    return measure_novelty(flagged, parts, learned, scored, drawn, told.evaluation.resamples, told.seed)
 
 
 def _baselines(

@@ -20,7 +20,8 @@ from anlage.adaptation.lora import merge
 from anlage.adaptation.protocol import Unsuitable
 from anlage.adapting import adapt, planned, with_vectors
 from anlage.choosing import Choice, build_chosen, describe
-from anlage.evaluation.evaluate import estimate_json, primary_metric, resampled_groups
+from anlage.evaluation.estimates import estimate_json, resampled_groups
+from anlage.evaluation.evaluate import primary_metric
 from anlage.evaluation.intervals import Estimate, Resampled, estimate, resample, weights
 from anlage.metrics.metric import Metric
 from anlage.metrics.weighted import mean_of_defined

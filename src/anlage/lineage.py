@@ -13,15 +13,16 @@ import numpy as np
 import pandas as pd
 
 from anlage import planning
+from anlage.bundle.read import read_rows
 from anlage.errors import AnlageError, Problem
 from anlage.run import Run
 from anlage.samples.hashing import data_hash
 from anlage.samples.read import read
 from anlage.samples.relabel import relabel
 from anlage.samples.samples import Samples
-from anlage.splits import assign
+from anlage.splits import assign, similarity
 from anlage.splits.assign import Folds
-from anlage.splits.settings import SplitSettings
+from anlage.splits.settings import MUTATIONS, POSITIONS, SplitSettings
 from anlage.tasks.labels import as_labels, shortened
 from anlage.tasks.protocol import Task
 from anlage.training.preparation import Preparation
@@ -46,7 +47,10 @@ class Lineage:
     table: np.ndarray
     """[rows] number of the table."""
     groups: np.ndarray
-    """[rows] rows with equal numbers have equal inputs or one value of the group column, over all tables."""
+    """[rows] rows with equal numbers have equal or similar inputs (as the fit grouped them) or one value of the group
+    column, over all tables."""
+    least: dict[str, float]
+    """By input name the similarity from which on samples share a group, as the fit had it."""
     tables: list[dict[str, Any]]
     """For each table what it takes to read and divide it again: ``table`` (its path, "" for a DataFrame),
     ``data_hash``, ``split_hash``, and from the second on ``drop_overlap``."""
@@ -91,7 +95,8 @@ def lineage(run: Run, moved: Sequence[Table] = ()) -> Lineage:
         except AnlageError as error:
             raise _lost(run, str(error)) from None
         if any(found.tables[number][key] != record[key] for key in ("data_hash", "split_hash")):
-            raise _lost(run, f"{found.sources[-1]} has changed since")
+            tool = ", or another tool than then searches for similar rows here" if found.least else ""
+            raise _lost(run, f"{found.sources[-1]} has changed since{tool}")
     if found is None:
         raise AnlageError(f"{run.path}: bundle.json names no table")
     return found
@@ -114,27 +119,24 @@ def add(run: Run, known: Lineage, source: Table, drop_overlap: bool, say: Say) -
     used, inputs, problems = _usable(run, samples, name)
     frame = samples.frame.iloc[used]
     mates = _mates(run, samples, name)[used]
-    groups = _groups(
-        run.preparation,
-        {item: pd.concat([known.inputs[item], one]) for item, one in inputs.items()},
-        np.concatenate([known.mates, mates]),
-    )
+    both = {item: pd.concat([known.inputs[item], one]) for item, one in inputs.items()}
+    groups = _groups(run.preparation, both, np.concatenate([known.mates, mates]), known.least, say)
     before, here = groups[: len(known.part)], groups[len(known.part) :]
     tested = np.isin(here, before[known.part == "test"])
     if tested.any():
-        _tell_overlap(run, name, frame.index[tested], len(frame), drop_overlap, say)
+        _tell_overlap(run, name, frame.index[tested], len(frame), bool(known.least), drop_overlap, say)
     part = np.full(len(frame), "", dtype=object)
     for joined in ("valid", "train"):
         part[np.isin(here, before[known.part == joined])] = joined
     part[tested] = "none"
     repeated = int(np.isin(part, ("train", "valid")).sum())
     if repeated:
-        say(f"{repeated} of {len(frame)} new rows are known from the training of {run.path}: they are learned or "
-            "validated again, never tested")  # fmt: skip
+        known_from = f"known from the training of {run.path}{' or similar' if known.least else ''}"
+        say(f"{repeated} of {len(frame)} new rows are {known_from}: they are learned or validated again, never tested")
     free = np.flatnonzero(part == "")
     if not len(free):
         raise AnlageError(f"{name}: no row is new to {run.path}: there is nothing to update it with")
-    folds = _divide(run, frame.iloc[free], here[free], name, say)
+    folds = _divide(run, frame.iloc[free], here[free], similarity.words(known.least), name, say)
     part[free] = folds.part
     whole = np.full(len(samples), "none", dtype=object)
     whole[used] = part
@@ -152,6 +154,7 @@ def add(run: Run, known: Lineage, source: Table, drop_overlap: bool, say: Say) -
         part=np.concatenate([known.part, part[kept]]),
         table=np.concatenate([known.table, np.full(len(kept), len(known.tables))]),
         groups=np.concatenate([before, here[kept]]),
+        least=known.least,
         tables=[*known.tables, record],
         sources=[*known.sources, *samples.sources],
     )
@@ -178,7 +181,7 @@ def _recorded(run: Run) -> list[dict[str, Any]]:
 
 def _of_fit(run: Run, place: Table) -> Lineage:
     """The rows of the fit alone. Of a cross-validation, the division that the model in the bundle was trained with."""
-    plan = planning.plan(place, run.fit_settings, _silent)
+    plan = replan(run, place)
     part = plan.folds[-1].part
     used = np.flatnonzero(np.isin(part, USED))
     checked = run.preparation.check(plan.samples.frame)
@@ -189,6 +192,7 @@ def _of_fit(run: Run, place: Table) -> Lineage:
         part=part[used],
         table=np.zeros(len(used), dtype=np.int64),
         groups=plan.groups[used],
+        least=plan.least,
         tables=[{"table": str(place) if isinstance(place, str | Path) else "", "data_hash": plan.data_hash,
                  "split_hash": plan.folds[0].hash}],
         sources=list(plan.samples.sources),
@@ -237,15 +241,48 @@ def _mates(run: Run, samples: Samples, name: str) -> np.ndarray:
     return np.array(as_labels(samples.frame[column]), dtype=object)
 
 
-def _groups(preparation: Preparation, inputs: dict[str, pd.DataFrame], mates: np.ndarray) -> np.ndarray:
+def replan(run: Run, place: Table) -> planning.Plan:
+    """The plan of the run's own fit on its table, which lies at ``place`` now, divided as ``rows/`` of the bundle keeps
+    it, else as it is found again, which may depend on the search tool. The caller compares the hashes.
+
+    Raises:
+        AnlageError: the table cannot be read or divided.
+    """
+    recorded = run.contents.provenance.get("similarity", {})  # bundles from before grouped by equality
+    least = recorded if isinstance(recorded, dict) else {}
+    if not all(isinstance(share, float | int) and 0 < share <= 1 for share in least.values()):
+        raise AnlageError(f"{run.path}: bundle.json does not say how similar rows were grouped ({least!r:.80})")
+    return planning.plan(place, run.fit_settings, _silent, planning.Divided(least, _kept_rows(run)))
+
+
+def _kept_rows(run: Run) -> pd.DataFrame | None:
+    """What the bundle keeps of the division of the table of its fit, by id; None where it was left behind."""
+    kept = read_rows(run.path, "split.csv")
+    if kept is None:
+        return None
+    if "table" in kept:  # of an update: the first table is that of the fit
+        kept = kept[kept["table"] == "1"]
+    rows = pd.DataFrame(index=kept.index.astype(str))
+    if "part" in kept and kept["part"].isin([*USED, "none"]).all():
+        rows["part"] = kept["part"].to_numpy()
+    numbers = pd.to_numeric(kept.get("group", pd.Series(dtype=float)), errors="coerce")
+    if len(numbers) and (numbers == numbers.round()).all() and numbers.abs().max() < 2**53:
+        rows["group"] = numbers.to_numpy(dtype=np.int64)
+    return rows
+
+
+def _groups(
+    preparation: Preparation, inputs: dict[str, pd.DataFrame], mates: np.ndarray, least: dict[str, float], say: Say
+) -> np.ndarray:
     """[rows] groups as those of a fit: alike in every input, or of one value of the group column."""
-    labels = np.stack([item.modality.groups(inputs[item.name]) for item in preparation.inputs])
+    labels = np.stack(preparation.groups(inputs, least, say))
     alike = labels[0] if len(labels) == 1 else np.unique(labels, axis=1, return_inverse=True)[1].reshape(-1)
     return assign.join_groups([alike, pd.factorize(mates)[0]])
 
 
-def _tell_overlap(run: Run, name: str, ids: pd.Index, rows: int, drop: bool, say: Say) -> None:
+def _tell_overlap(run: Run, name: str, ids: pd.Index, rows: int, similar: bool, drop: bool, say: Say) -> None:
     alike = "the same inputs" if run.fit_settings.split.group is None else "the same inputs or group"
+    alike += ", or similar ones," if similar else ""
     told = f"{name}: {len(ids)} of {rows} new rows have {alike} as test rows of {run.path}: {shortened(list(ids))}"
     if not drop:
         raise AnlageError(
@@ -254,16 +291,18 @@ def _tell_overlap(run: Run, name: str, ids: pd.Index, rows: int, drop: bool, say
     say(f"{told}; they are left out")
 
 
-def _divide(run: Run, frame: pd.DataFrame, groups: np.ndarray, name: str, say: Say) -> Folds:
-    """The parts of new rows that no known row decides."""
+def _divide(run: Run, frame: pd.DataFrame, groups: np.ndarray, by: str, name: str, say: Say) -> Folds:
+    """The parts of new rows that no known row decides. ``by``: what rows of one group are, in words."""
     settings: SplitSettings = run.fit_settings.split
-    if settings.split not in (None, "random") and settings.split not in frame:
+    if settings.split in (MUTATIONS, POSITIONS) or settings.time is not None and settings.time not in frame:
+        say(f"{name}: its rows are divided at random, not by {settings.split or f'time: no column {settings.time!r}'}")
+        settings = replace(settings, split="random", time=None)
+    elif settings.split not in (None, "random") and settings.split not in frame:
         say(f"{name}: no column '{settings.split}' to split by: its rows are divided at random")
         settings = replace(settings, split="random")
-    task = run.preparation.tasks[0]
-    strata = assign.strata(task.encode(frame[task.columns]).astype(float), task.name != "regression")
+    strata = run.preparation.strata(frame)
     try:
-        return assign.assign(frame, settings, groups, strata, run.fit_settings.seed)
+        return assign.assign(frame, settings, groups, strata, run.fit_settings.seed, by)
     except AnlageError as error:
         raise AnlageError(f"{name}: {error}") from None
 

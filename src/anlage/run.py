@@ -16,12 +16,14 @@ from anlage.choosing import build_model
 from anlage.config import from_dict
 from anlage.encoders import lookup as encoders
 from anlage.errors import AnlageError, Problem
+from anlage.evaluation.novelty import NOVELTY, Novelty
 from anlage.model import Model
 from anlage.pretrain_settings import PretrainSettings
+from anlage.safeguards import Safeguards, Values, labels
 from anlage.samples.read import read, stream
 from anlage.samples.samples import Samples
 from anlage.settings import FitSettings
-from anlage.training.predict import predict
+from anlage.training.pooled import predict_pooled
 from anlage.training.preparation import Preparation, preparation_from_json
 
 
@@ -89,38 +91,51 @@ class Run:
             raise AnlageError(f"{self.path}: the weights do not fit the model ({first})") from error
         return model.eval()
 
+    @cached_property
+    def safeguards(self) -> Safeguards:
+        """What calibrates its predictions, makes sets and intervals, and flags rows that are unlike its training."""
+        novelty = Novelty.read(self.path / NOVELTY) if NOVELTY in self.contents.files else None
+        return Safeguards.from_json(self.contents.trust, self.preparation.tasks, novelty)
+
     def predict(self, table: str | Path | pd.DataFrame, say: Callable[[str], None] = print) -> pd.DataFrame:
         """A row for each row of ``table``, in its order, with its id as index. A row that cannot be used is named by
         ``say`` and has empty predictions. A DataFrame's columns are those that the model was fitted on."""
         samples = read(table, id_column=self.fit_settings.data.id)
-        return self._predict(samples, say)[0]
+        return self._predict(samples, say)
 
     def predict_stream(
         self, table: str | Path, rows: int = 10_000, say: Callable[[str], None] = print
     ) -> Iterator[pd.DataFrame]:
         """The same for tables larger than memory: frames of at most ``rows`` predictions."""
         for samples in stream(table, rows=rows, id_column=self.fit_settings.data.id):
-            yield self._predict(samples, say)[0]
+            yield self._predict(samples, say)
 
-    def values(self, samples: Samples, say: Callable[[str], None]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def values(self, samples: Samples, say: Callable[[str], None]) -> tuple[np.ndarray, Values]:
         """Numbers of the rows that can be used, and for each target the values that the metrics read."""
-        _, rows, values = self._predict(samples, say)
-        return rows, values
+        rows, _, values, _ = self._read(samples, say)
+        return rows, self.safeguards.calibrated(values)
 
-    def _predict(
+    def _predict(self, samples: Samples, say: Callable[[str], None]) -> pd.DataFrame:
+        rows, frames, values, vectors = self._read(samples, say)
+        frame = pd.DataFrame(self.safeguards.columns(self.preparation.tasks, values), index=samples.frame.index[rows])
+        flags = self.safeguards.flags(self.preparation, frames, vectors)
+        if flags is not None:
+            frame = frame.join(flags.astype({"unusual": "boolean"}))
+        return frame.reindex(samples.frame.index)
+
+    def _read(
         self, samples: Samples, say: Callable[[str], None]
-    ) -> tuple[pd.DataFrame, np.ndarray, dict[str, np.ndarray]]:
+    ) -> tuple[np.ndarray, dict[str, pd.DataFrame], Values, np.ndarray]:
+        """Numbers of the rows that can be used, their inputs, what the model says of them before calibration, and the
+        vectors that it says it from."""
         checked = self.preparation.check(samples.frame)
         tell_problems([*samples.problems, *checked.problems], say)
         rows = np.flatnonzero(checked.usable)
-        table = self.preparation.table(checked.take(rows))
-        values = predict(self.model, self.preparation.tasks, table, np.arange(len(rows)))
-        columns: dict[str, Any] = {}
-        for task in self.preparation.tasks:
-            outputs = len(getattr(task, "labels", task.columns))
-            columns |= task.to_columns(values[task.target] if len(rows) else np.zeros((0, outputs)))
-        frame = pd.DataFrame(columns, index=samples.frame.index[rows])
-        return frame.reindex(samples.frame.index), rows, values
+        frames, tasks = checked.take(rows), self.preparation.tasks
+        values, vectors = predict_pooled(self.model, tasks, self.preparation.table(frames), np.arange(len(rows)))
+        if not len(rows):
+            values = {task.target: np.zeros((0, len(labels(task)))) for task in tasks}
+        return rows, frames, values, vectors
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}): {self.verdict}"

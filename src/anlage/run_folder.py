@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from anlage.bundle.contents import Contents
-from anlage.bundle.numbers import interval
+from anlage.bundle.numbers import interval, number
 from anlage.bundle.read import is_bundle
 from anlage.bundle.write import write
 from anlage.config import save_settings
@@ -60,7 +60,18 @@ def lines(metrics: dict[str, Any]) -> list[str]:
         for name, row in {"model": entry["model"], **entry["baselines"]}.items():
             values = "  ".join(f"{metric} {' '.join(interval(m))}" for metric, m in list(row.get(part, {}).items())[:4])
             shown.append(f"{target} {part} {name}: {values}")
+    shown += seeds_lines(metrics.get("seeds"))
     return shown + (distilled_lines(metrics["distillation"]) if metrics.get("distillation") else [])
+
+
+def seeds_lines(seeds: dict[str, Any] | None) -> list[str]:
+    """The deciding metric of each target over seeds."""
+    lines = []
+    for target, of in (seeds["targets"] if seeds else {}).items():
+        values = ", ".join(number(value) for value in of["values"])
+        spread = f"{number(of['mean'])} ± {number(of['sd'])}"
+        lines.append(f"{target} over {len(of['values'])} seeds: {of['metric']} {spread} ({values})")
+    return lines
 
 
 def _claim(folder: Path, overwrite: bool, resume: bool) -> None:

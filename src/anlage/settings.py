@@ -34,6 +34,10 @@ class FitSettings:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     seed: int = 0
     """Everything random follows from it."""
+    seeds: int = 1
+    """Fit as often, with this many seeds from ``seed`` on and the same split; the report tells their spread apart from
+    that of the samples, and the bundle holds the first model."""
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, "seed", self.seed, "0 or more")
+        require(self.seeds >= 1, "seeds", self.seeds, "1 or more")

@@ -13,10 +13,12 @@ import pandas as pd
 import anlage
 from anlage.choosing import describe
 from anlage.config import option_groups, to_dict
-from anlage.fitting import Trained, join_folds
+from anlage.fitting import Trained
+from anlage.measuring import join_folds
 from anlage.planning import Plan
 from anlage.pretrain_settings import PretrainSettings
 from anlage.report.view import InputView, ReportView, SplitView, TargetView
+from anlage.safeguards import labels
 from anlage.settings import FitSettings
 from anlage.tasks.protocol import Task
 
@@ -69,7 +71,7 @@ def command(settings: FitSettings | PretrainSettings) -> str:
 def report_view(
     plan: Plan, trained: Sequence[Trained], metrics: dict[str, Any], rows: dict[str, Any], title: str
 ) -> ReportView:
-    """The view of a fit. ``rows``: what ``fitting.evaluation_rows`` gathered."""
+    """The view of a fit. ``rows``: what ``measuring.evaluation_rows`` gathered."""
     last = trained[-1]
     inputs = []
     for item in plan.roles.inputs:
@@ -101,11 +103,6 @@ def recipe(settings: FitSettings | PretrainSettings) -> str:
         return {k: known(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
     return tomli_w.dumps(known(to_dict(settings)))
-
-
-def labels(task: Task) -> list[str]:
-    """Names of the classes, or of the outputs."""
-    return [str(label) for label in getattr(task, "labels", task.columns)]
 
 
 def split_view(plan: Plan, tasks: Sequence[Task]) -> SplitView:
@@ -142,7 +139,7 @@ def row_tables(plan: Plan, trained: Sequence[Trained]) -> dict[str, pd.DataFrame
     for one in trained:
         if not len(one.rows):
             continue
-        columns: dict[str, Any] = {"part": one.part}
+        columns: dict[str, Any] = {"part": one.part, "group": plan.groups[one.rows]}
         for task in one.preparation.tasks:
             for column in task.columns:
                 columns[f"true {column}"] = plan.samples.frame[column].iloc[one.rows].astype(str).to_numpy()

@@ -41,10 +41,12 @@ from anlage.model import Model
 from anlage.report.update import verdict
 from anlage.report.view import InputView, ReportView, SplitView, TargetView
 from anlage.run import Run
+from anlage.safeguards import Safeguards, Values, calibration_rows, labels
 from anlage.training.batches import PreparedTable
 from anlage.training.checkpoints import Progress
 from anlage.training.devices import fabric
 from anlage.training.loop import Job, train
+from anlage.training.pooled import predict_pooled
 from anlage.training.predict import predict
 from anlage.update_settings import UpdateSettings
 
@@ -87,9 +89,18 @@ class Updated:
     progress: Progress
     before: dict[str, np.ndarray]
     """For each target [judged, k]."""
-    after: dict[str, np.ndarray]
+    raw: Values
+    """Of the updated model, before calibration."""
     truth: dict[str, np.ndarray]
     """For each target [rows, outputs], of all rows."""
+    safeguards: Safeguards
+    calibrating: np.ndarray
+    """[judged] bool: validation rows that calibrated and did not stop the training."""
+
+    @property
+    def after(self) -> Values:
+        """For each target [judged, k], calibrated."""
+        return self.safeguards.calibrated(self.raw)
 
 
 def plan(run: Run, new: Table, moved: Sequence[Table], settings: UpdateSettings, say: Say) -> Plan:
@@ -119,9 +130,11 @@ def learn(plan: Plan, folder: Path, say: Say, interactive: bool) -> Updated:
     adapted, read = _adapt(plan, model, table, say)
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     say(f"{learned:,} weights learn, from those of {run.path}")
-    fresh = np.flatnonzero(plan.is_new & (rows.part == "train"))
+    fresh, valid = np.flatnonzero(plan.is_new & (rows.part == "train")), rows.rows("valid")
+    ids, groups = rows.frame.index.to_numpy()[valid], rows.groups[valid]
+    calibrating = calibration_rows(ids, groups, told.evaluation.calibration_fraction, told.seed)
     job = Job(
-        model=model, tasks=tasks, table=read, train=np.concatenate([plan.replayed, fresh]), valid=rows.rows("valid"),
+        model=model, tasks=tasks, table=read, train=np.concatenate([plan.replayed, fresh]), valid=valid[~calibrating],
         modalities={item.name: item.modality for item in run.preparation.inputs}, settings=training,
         metric={task.target: primary_metric(task, told.evaluation) for task in tasks}, seed=told.seed, folder=folder,
         fingerprint=_fingerprint(plan), say=say, interactive=interactive, factors=factors | adapted,
@@ -129,7 +142,18 @@ def learn(plan: Plan, folder: Path, say: Say, interactive: bool) -> Updated:
     progress = train(job)
     merge(model)
     say(f"trained {progress.step} steps in {progress.seconds:.0f} s; best at step {progress.best_step}")
-    return Updated(model, progress, before, predict(model, tasks, table, plan.judged), table.targets)
+    raw, _ = predict_pooled(model, tasks, table, plan.judged)
+    safeguards = Safeguards.fit(
+        run.preparation, model, table, rows.inputs, {"train": rows.rows("train"), "valid": valid}, calibrating, groups,
+        told.evaluation, told.seed,
+    )  # fmt: skip
+    for note in safeguards.notes:
+        say(note)
+    apart = np.zeros(len(rows.part), dtype=bool)
+    apart[valid[calibrating]] = True
+    return Updated(
+        model, progress, run.safeguards.calibrated(before), raw, table.targets, safeguards, apart[plan.judged]
+    )
 
 
 def _adapt(plan: Plan, model: Model, table: PreparedTable, say: Say) -> tuple[dict[str, float], PreparedTable]:
@@ -170,8 +194,10 @@ def judge(plan: Plan, updated: Updated, say: Say) -> dict[str, Any]:
     targets, compared = {}, {}
     for task in run.preparation.tasks:
         truth, after = updated.truth[task.target][judged], updated.after[task.target]
-        targets[task.target] = evaluate_target(
-            task, truth, after, baselines[task.target], parts, groups, told.evaluation, told.seed
+        entry = evaluate_target(task, truth, after, baselines[task.target], parts, groups, told.evaluation, told.seed)
+        apart = {name: of[~updated.calibrating[of]] for name, of in parts.items()}
+        targets[task.target] = entry | updated.safeguards.measure(
+            task.target, truth, updated.raw[task.target], groups, apart, told.evaluation, told.seed
         )
         differences = {}
         for name, (where, chosen) in sets.items():
@@ -236,6 +262,7 @@ def contents(plan: Plan, updated: Updated, metrics: dict[str, Any]) -> Contents:
     return Contents(
         settings=settings, inputs=before.inputs, targets=before.targets, provenance=provenance, metrics=metrics,
         history=updated.progress.history, weights=updated.model.state_dict(),
+        trust=updated.safeguards.to_json(),
     )  # fmt: skip
 
 
@@ -258,7 +285,7 @@ def report_view(plan: Plan, updated: Updated, made: Contents) -> ReportView:
     chosen = np.flatnonzero(rows.part[judged] == part)
     ids = rows.frame.index.to_numpy()[judged[chosen]]
     targets = [
-        TargetView(task.target, task.name, summary.labels(task), part, ids,
+        TargetView(task.target, task.name, labels(task), part, ids,
                    updated.truth[task.target][judged[chosen]], updated.after[task.target][chosen])
         for task in run.preparation.tasks
     ]  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 
 from anlage.errors import AnlageError
 from anlage.evaluation.baselines import Baseline
-from anlage.evaluation.evaluate import evaluate_target, primary_metric, resampled_groups
+from anlage.evaluation.estimates import resampled_groups
+from anlage.evaluation.evaluate import evaluate_target, primary_metric
 from anlage.evaluation.intervals import Estimate
 from anlage.evaluation.metrics_json import assemble
 from anlage.evaluation.settings import EvaluationSettings

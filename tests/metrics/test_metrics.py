@@ -13,7 +13,6 @@ from hypothesis.extra import numpy as hnp
 
 from anlage.metrics import classification, multilabel, regression
 from anlage.metrics.metric import Metric
-from anlage.metrics.weighted import Ties
 
 CLASSIFICATION = [m for m in vars(classification).values() if isinstance(m, Metric)]
 MULTILABEL = [m for m in vars(multilabel).values() if isinstance(m, Metric)]
@@ -202,12 +201,6 @@ def test_classes_without_truth_have_no_weight(metric):
 def test_nothing_known_is_undefined(metric):
     value = metric(np.full((4, 1), np.nan), np.full((4, 2), 0.5))
     assert np.isnan(value)
-
-
-def test_ties_share_a_group():
-    ties = Ties.of(np.array([2.0, 1.0, 2.0, 0.5]))
-    assert ties.group.tolist() == [2, 1, 2, 0]
-    assert ties.sums(np.array([[1.0, 2.0, 3.0, 4.0]])).tolist() == [[4.0, 2.0, 4.0]]
 
 
 def test_spearman_is_fast_enough_to_resample_a_large_test_set():

@@ -90,3 +90,38 @@ def test_map_says_what_values_mean() -> None:
 
 def test_a_numeric_fold_column_is_no_split() -> None:
     assert given_split.find(table(4).assign(fold=[1, 2, 3, 4])) is None
+
+
+def test_a_star_stands_for_all_other_values() -> None:
+    frame = table(9).assign(chrom=["chr1"] * 3 + ["chr2"] * 2 + ["chr8"] * 2 + ["chr9", None])
+    part, notes = given_split.parts(frame, "chrom", ["chr8=test,chr9=valid,*=train"])
+    assert list(part) == ["train"] * 5 + ["test"] * 2 + ["valid", "none"]
+    assert len(notes) == 1 and "(missing) (1 rows)" in notes[0]
+    part, notes = given_split.parts(frame, "chrom", ["chr8=test", "chrX=valid", "*=train"])
+    assert list(part) == ["train"] * 5 + ["test"] * 2 + ["train", "none"]
+    assert notes[0] == "no row has what --map names: chrX"
+    with pytest.raises(AnlageError, match="no training rows"):  # nothing trains that nobody named
+        given_split.parts(frame, "chrom", ["chr8=test,chr9=valid"])
+
+
+def test_numbers_with_gaps_are_named_as_they_are_written() -> None:
+    frame = table(4).assign(chrom=[1.0, 8.0, np.nan, 2.0])
+    assert list(given_split.parts(frame, "chrom", ["8=test,*=train"])[0]) == ["train", "test", "none", "train"]
+
+
+def test_a_drawn_split_has_no_column() -> None:
+    frame = table(4).assign(split=["train", "train", "valid", "test"])
+    assert given_split.column(frame, SplitSettings()) == "split"
+    assert given_split.column(frame, SplitSettings(split="other")) == "other"
+    for options in ({"split": "random"}, {"split": "positions"}, {"folds": 3}, {"time": "day"}):
+        assert given_split.column(frame, SplitSettings(**options)) is None  # type: ignore[arg-type]
+
+
+def test_the_split_of_a_seed_stays_what_it_was() -> None:
+    """Splits that were published stay repeatable: groups of several rows in three strata, one too rare to spread."""
+    random = np.random.default_rng(5)
+    groups, strata = random.integers(0, 120, 400), np.minimum(random.integers(0, 3, 400), 1)
+    strata[7] = 2
+    assert assign(table(400), SplitSettings(), groups, strata, 0).hash.startswith("3ca4d28aaa8e")
+    folds = cross_validation(table(400).index.to_numpy(), SplitSettings(folds=4), groups, strata, 1)
+    assert folds[2].hash.startswith("7b1e60a8486a")

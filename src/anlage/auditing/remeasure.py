@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from anlage.auditing.findings import Audit
-from anlage.evaluation.evaluate import estimate_json
+from anlage.evaluation.estimates import estimate_json
 from anlage.evaluation.intervals import interval
 from anlage.metrics.metric import Metric
 

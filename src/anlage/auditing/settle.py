@@ -6,18 +6,20 @@ from typing import Literal
 
 import numpy as np
 
+from anlage.auditing.audit import audit
 from anlage.auditing.findings import Audit, share
 from anlage.auditing.kin import Kin, partners
 from anlage.errors import AnlageError
 from anlage.planning import Plan
 from anlage.splits.assign import Folds
+from anlage.training.devices import leads
 
 OnLeak = Literal["warn", "fix", "fail"]
 LEAST_LEFT = 0.5
 """Fewer of the training rows than this share do not stand for the table any more."""
 
 
-def settle(plan: Plan, audit: Audit, on_leak: OnLeak, say: Callable[[str], None]) -> Plan:
+def settle(plan: Plan, found: Audit, on_leak: OnLeak, say: Callable[[str], None]) -> Plan:
     """The plan to train.
 
     "warn": as it is. "fail": AnlageError that names the worst leak, if there is one. "fix": where there is one, the
@@ -27,7 +29,7 @@ def settle(plan: Plan, audit: Audit, on_leak: OnLeak, say: Callable[[str], None]
     Raises:
         AnlageError: see above; or the fix would leave fewer than half of the training rows, or no validation row.
     """
-    worst = audit.worst
+    worst = found.worst
     if worst is None or on_leak == "warn":
         return plan
     if on_leak == "fail":
@@ -59,3 +61,18 @@ def _apart(kin: Kin, folds: Folds, say: Callable[[str], None]) -> Folds:
     told = f"left out since they resemble test rows: {' and '.join(counts)}"
     say(told)
     return replace(fixed, how=f"{folds.how}; {told}", notes=[n for n in folds.notes if not n.startswith("LEAK")])
+
+
+def settled(plan: Plan, say: Callable[[str], None]) -> tuple[Plan, Audit | None]:
+    """The plan to train, settled as its settings want it, and its audit, told in a few lines. Of several processes
+    one looks, where it only warns (the others get None)."""
+    on_leak = plan.settings.split.on_leak
+    if on_leak == "warn" and not leads():
+        return plan, None
+    found = audit(plan, say)
+    other = settle(plan, found, on_leak, say)
+    if other is not plan:
+        plan, found = other, audit(other, say)
+    for line in found.lines():
+        say(line)
+    return plan, found

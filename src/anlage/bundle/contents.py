@@ -41,6 +41,10 @@ class Contents:
     """Learning curves: one entry for each epoch."""
     weights: dict[str, "Tensor"] = field(repr=False)
     """Parameters and buffers by name."""
+    trust: dict[str, Any] = field(default_factory=dict)
+    """For each target what calibrates its predictions and makes sets and thresholds."""
+    files: tuple[str, ...] = ()
+    """Names of the files that a bundle that was read lists."""
 
     @property
     def pretrained(self) -> bool:

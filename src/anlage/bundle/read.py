@@ -41,6 +41,8 @@ def read(folder: Path | str) -> Contents:
         metrics=_json(folder / METRICS, dict),
         history=_json(folder / HISTORY, list),
         weights=_weights(folder / WEIGHTS),
+        trust=document.get("trust", {}),
+        files=tuple(document["files"]),
     )
 
 

@@ -71,6 +71,7 @@ def _write(
         "settings": contents.settings,
         "inputs": contents.inputs,
         "targets": contents.targets,
+        "trust": contents.trust,
         "files": listed,
     }
     raw = _bounded(seal(dump(document, lossless=True)), INDEX)

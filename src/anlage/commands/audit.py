@@ -62,7 +62,7 @@ def audit(words: Sequence[str]) -> None:
         from rich.console import Console
 
         Console().print(found.render())
-    settle(plan, found, getattr(command.split, "on_leak", "warn"), say)  # fix: says how many rows a fit would leave out
+    settle(plan, found, command.split.on_leak, say)  # fix: says how many rows a fit would leave out
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,14 +8,12 @@ import numpy as np
 
 from anlage.errors import AnlageError
 from anlage.evaluation.baselines import Baseline
-from anlage.evaluation.intervals import Estimate, difference, estimate, group_numbers, resample, weights
+from anlage.evaluation.estimates import estimate_json, resampled_groups
+from anlage.evaluation.intervals import Estimate, difference, estimate, resample, weights
 from anlage.evaluation.settings import EvaluationSettings
 from anlage.evaluation.verdict import verdict
 from anlage.metrics.metric import Metric
 from anlage.tasks.protocol import Task
-
-DOMINANT = 0.5
-"""A group with a larger share of a part's rows is a variant library, not a family: rows are resampled then."""
 
 
 def primary_metric(task: Task, settings: EvaluationSettings) -> Metric:
@@ -26,17 +24,6 @@ def primary_metric(task: Task, settings: EvaluationSettings) -> Metric:
         known = ", ".join(task.metrics)
         raise AnlageError(f"target {task.target}: {task.name} has no metric {settings.metric!r}; metrics: {known}")
     return task.metrics[settings.metric]
-
-
-def resampled_groups(groups: np.ndarray | None, parts: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """The groups to resample, or None = rows: where there are none, every row is alone, or one group dominates."""
-    if groups is None:
-        return None
-    rows = np.unique(np.concatenate([parts[p] for p in parts if p != "train"] or [np.arange(0)]).astype(np.int64))
-    if not len(rows):
-        return None
-    largest = int(np.bincount(group_numbers(np.asarray(groups)[rows], len(rows))).max())
-    return None if largest <= 1 or largest > DOMINANT * len(rows) else groups
 
 
 def evaluate_target(
@@ -120,13 +107,6 @@ def _verdict(
         "difference": estimate_json(said.difference, counts=False),
         "part": part,
     }
-
-
-def estimate_json(e: Estimate, counts: bool = True) -> dict[str, float | int | None]:
-    """An estimate for JSON, which has no NaN: undefined is null."""
-    shown = {"value": e.value, "low": e.low, "high": e.high}
-    found: dict[str, float | int | None] = {k: (float(v) if np.isfinite(v) else None) for k, v in shown.items()}
-    return found | ({"n": e.n, "n_groups": e.n_groups} if counts else {})
 
 
 def _json(parts: dict[str, dict[str, Estimate]], counts: bool = True) -> dict[str, Any]:

@@ -17,6 +17,12 @@
     training    how the model came to be: what the caller gives
     adaptation  how a pretrained encoder was adapted, null where there is none: what the caller gives
     distillation  teacher and student on the same rows, null where there was no teacher: what the caller gives
+    audit       what could make the metrics untrue; null where nothing was looked for
+    novelty     how many judged rows are unlike the training rows; null where nothing tells
+    seeds       the same fit with other seeds; null where there was one
+
+Each target also has ``calibration``, ``conformal``, ``thresholds``, ``net_benefit`` and ``subgroups`` (see
+docs/metrics-json.md), null or empty where they were not measured.
 
 A part that was not judged (``--no-test``) is absent. A number that is undefined (one class only) is null. ``n`` counts
 rows with a known truth. Later versions of schema 1 only add keys.
@@ -47,6 +53,9 @@ def assemble(
     training: Mapping[str, Any] | None = None,
     adaptation: Mapping[str, Any] | None = None,
     distillation: Mapping[str, Any] | None = None,
+    audit: Mapping[str, Any] | None = None,
+    novelty: Mapping[str, Any] | None = None,
+    seeds: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """metrics.json from the entries that ``evaluate_target`` made."""
     resampled = {of["resampled"] for of in targets.values()}
@@ -63,4 +72,7 @@ def assemble(
         "training": dict(training or {}),
         "adaptation": None if adaptation is None else dict(adaptation),
         "distillation": None if distillation is None else dict(distillation),
+        "audit": None if audit is None else dict(audit),
+        "novelty": None if novelty is None else dict(novelty),
+        "seeds": None if seeds is None else dict(seeds),
     }

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 
 from anlage.errors import AnlageError
 from anlage.evaluation.distance import Distance
+from anlage.evaluation.estimates import estimate_json
 from anlage.evaluation.intervals import interval, weights
 from anlage.evaluation.ranges import Ranges
 from anlage.metrics.metric import Metric
@@ -179,7 +180,6 @@ def measure(
     ``flagged``: for all judged rows; ``parts``: "valid", "test" → numbers of rows; ``rows``: training rows; ``scored``:
     target → its metric, truth [rows, outputs], values [rows, k]; ``groups`` [rows] or None: what intervals resample.
     """
-    from anlage.evaluation.evaluate import estimate_json  # with all baselines, which predictions do without
 
     part = next((p for p in ("test", "valid") if p in parts), None)
     scores: dict[str, Any] = {}

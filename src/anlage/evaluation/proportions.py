@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from anlage.evaluation.intervals import Estimate, group_numbers, interval
-from anlage.metrics.metric import Metric
+from anlage.metrics.metric import SHARE, Metric
 from anlage.metrics.weighted import observed, over_chunks
 
 Z = 1.959963984540054
@@ -24,7 +24,7 @@ def _share(truth: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.nda
     return over_chunks(weights, lambda w: (w @ hits) / (w @ trials))
 
 
-_SHARE = Metric("share", _share, True, "Σ w hits / Σ w trials")
+_SHARE = Metric("share", _share, True, "Σ w hits / Σ w trials", SHARE)
 
 
 def proportion(hits: np.ndarray, of: np.ndarray, weights: np.ndarray, groups: np.ndarray | None) -> Estimate:

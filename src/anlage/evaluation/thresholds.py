@@ -18,7 +18,7 @@ from anlage.errors import AnlageError
 from anlage.evaluation.conformal import limit
 from anlage.evaluation.intervals import Estimate, group_numbers, interval
 from anlage.evaluation.proportions import proportion
-from anlage.metrics.metric import Metric
+from anlage.metrics.metric import SHARE, Metric
 from anlage.metrics.weighted import over_chunks
 
 FEW = 20
@@ -157,7 +157,7 @@ def _f1(truth: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarra
     return over_chunks(weights, chunk)
 
 
-_F1 = Metric("f1", _f1, True, "sklearn.metrics.f1_score; undefined where nothing is positive or flagged")
+_F1 = Metric("f1", _f1, True, "sklearn.metrics.f1_score; undefined where nothing is positive or flagged", SHARE)
 
 
 def choose(

@@ -11,7 +11,7 @@ import numpy as np
 from anlage.errors import AnlageError
 from anlage.evaluation.calibration import Calibrator, fit_calibrator
 from anlage.evaluation.conformal import Conformal, fit_conformal
-from anlage.evaluation.evaluate import estimate_json
+from anlage.evaluation.estimates import estimate_json
 from anlage.evaluation.intervals import interval, weights
 from anlage.evaluation.net_benefit import decision_curve
 from anlage.evaluation.reliability import brier_parts, calibration_error, curve, point_json

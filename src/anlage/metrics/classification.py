@@ -8,8 +8,16 @@ first of equals). Sources name the scikit-learn function that each equals on the
 import numpy as np
 from jaxtyping import Float
 
-from anlage.metrics.metric import Metric
-from anlage.metrics.weighted import Ties, class_sums, mean_of_defined, observed, over_chunks, weighted_mean
+from anlage.metrics.metric import CORRELATION, ERROR, SHARE, Metric
+from anlage.metrics.weighted import (
+    class_sums,
+    mean_of_defined,
+    observed,
+    over_chunks,
+    over_columns,
+    running,
+    weighted_mean,
+)
 
 Array = np.ndarray
 Resampled = Float[np.ndarray, " resamples"]
@@ -18,28 +26,39 @@ Resampled = Float[np.ndarray, " resamples"]
 def binary_auroc(positive: Array, scores: Array, weights: Array) -> Resampled:
     """Area under the ROC curve: the probability that a positive scores above a negative, ties half (Hanley and McNeil
     1982). ``positive`` [samples] bool, ``scores`` [samples]. NaN where a resample lacks positives or negatives."""
-    ties = Ties.of(scores)
+    hits, misses = _sorted(positive, scores), _sorted(~positive, scores)
+    below = np.searchsorted(scores[misses], scores[hits], "left")
+    upto = np.searchsorted(scores[misses], scores[hits], "right")
 
     def chunk(w: Array) -> Array:
-        hits = ties.sums(w * positive)
-        misses = ties.sums(w * ~positive)
-        below = np.cumsum(misses, axis=1)
-        area = (hits * (below - 0.5 * misses)).sum(1)
-        return area / (hits.sum(1) * below[:, -1])
+        won, lost = w[hits], running(w[misses])
+        area = 0.5 * (np.einsum("sr,sr->r", won, lost[below]) + np.einsum("sr,sr->r", won, lost[upto]))
+        return area / (won.sum(0) * lost[-1])
 
-    return over_chunks(weights, chunk)
+    return over_columns(weights, chunk)
 
 
 def binary_average_precision(positive: Array, scores: Array, weights: Array) -> Resampled:
     """Σ (recall step) × precision over the distinct scores from above. NaN where a resample lacks positives."""
-    ties = Ties.of(-scores)
+    hits, misses = _sorted(positive, -scores), _sorted(~positive, -scores)
+    right = np.searchsorted(-scores[hits], -scores[hits], "right")
+    wrong = np.searchsorted(-scores[misses], -scores[hits], "right")
 
     def chunk(w: Array) -> Array:
-        hits, everything = ties.sums(w * positive), ties.sums(w)
-        precision = np.cumsum(hits, axis=1) / np.maximum(np.cumsum(everything, axis=1), 1e-300)
-        return (hits * precision).sum(1) / hits.sum(1)
+        won = w[hits]
+        found = running(won)
+        total, found = found[-1], found[right]
+        called = found + running(w[misses])[wrong]
+        precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+        return np.einsum("sr,sr->r", won, precision) / total
 
-    return over_chunks(weights, chunk)
+    return over_columns(weights, chunk)
+
+
+def _sorted(which: Array, scores: Array) -> Array:
+    """Numbers of the samples ``which`` [samples] bool, by score from below."""
+    rows = np.flatnonzero(which)
+    return rows[np.argsort(scores[rows], kind="stable")]
 
 
 def _known(truth: Array, values: Array, weights: Array) -> tuple[Array, Array, Array]:
@@ -133,11 +152,15 @@ def brier(truth: Array, values: Array, weights: Array) -> Resampled:
     return weighted_mean((values**2).sum(1) - 2 * own + 1, weights)
 
 
-ACCURACY = Metric("accuracy", accuracy, True, "sklearn.metrics.accuracy_score")
-BALANCED_ACCURACY = Metric("balanced_accuracy", balanced_accuracy, True, "sklearn.metrics.balanced_accuracy_score")
-MACRO_F1 = Metric("macro_f1", macro_f1, True, "sklearn.metrics.f1_score(average='macro')")
-MCC = Metric("mcc", mcc, True, "sklearn.metrics.matthews_corrcoef; Gorodkin 2004")
-AUROC = Metric("auroc", auroc, True, "sklearn.metrics.roc_auc_score(multi_class='ovr')")
-AVERAGE_PRECISION = Metric("average_precision", average_precision, True, "sklearn.metrics.average_precision_score")
-LOG_LOSS = Metric("log_loss", log_loss, False, "sklearn.metrics.log_loss")
-BRIER = Metric("brier", brier, False, "sklearn.metrics.brier_score_loss; Brier 1950")
+ACCURACY = Metric("accuracy", accuracy, True, "sklearn.metrics.accuracy_score", SHARE)
+BALANCED_ACCURACY = Metric(
+    "balanced_accuracy", balanced_accuracy, True, "sklearn.metrics.balanced_accuracy_score", SHARE
+)
+MACRO_F1 = Metric("macro_f1", macro_f1, True, "sklearn.metrics.f1_score(average='macro')", SHARE)
+MCC = Metric("mcc", mcc, True, "sklearn.metrics.matthews_corrcoef; Gorodkin 2004", CORRELATION)
+AUROC = Metric("auroc", auroc, True, "sklearn.metrics.roc_auc_score(multi_class='ovr')", SHARE)
+AVERAGE_PRECISION = Metric(
+    "average_precision", average_precision, True, "sklearn.metrics.average_precision_score", SHARE
+)
+LOG_LOSS = Metric("log_loss", log_loss, False, "sklearn.metrics.log_loss", ERROR)
+BRIER = Metric("brier", brier, False, "sklearn.metrics.brier_score_loss; Brier 1950", ERROR)

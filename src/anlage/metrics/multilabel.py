@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from anlage.metrics.classification import binary_auroc, binary_average_precision
-from anlage.metrics.metric import Metric
+from anlage.metrics.metric import ERROR, SHARE, Metric
 from anlage.metrics.weighted import mean_of_defined, observed, over_chunks
 
 Array = np.ndarray
@@ -79,11 +79,15 @@ def brier(truth: Array, values: Array, weights: Array) -> Resampled:
     return _mean_of_cells((values - truth) ** 2, truth, weights)
 
 
-MACRO_AUROC = Metric("macro_auroc", macro_auroc, True, "sklearn.metrics.roc_auc_score(average='macro')")
+MACRO_AUROC = Metric("macro_auroc", macro_auroc, True, "sklearn.metrics.roc_auc_score(average='macro')", SHARE)
 MACRO_AVERAGE_PRECISION = Metric(
-    "macro_average_precision", macro_average_precision, True, "sklearn.metrics.average_precision_score(average='macro')"
+    "macro_average_precision",
+    macro_average_precision,
+    True,
+    "sklearn.metrics.average_precision_score(average='macro')",
+    SHARE,
 )
-MACRO_F1 = Metric("macro_f1", macro_f1, True, "sklearn.metrics.f1_score(average='macro')")
-MICRO_F1 = Metric("micro_f1", micro_f1, True, "sklearn.metrics.f1_score(average='micro')")
-LOG_LOSS = Metric("log_loss", log_loss, False, "sklearn.metrics.log_loss, mean over observed cells")
-BRIER = Metric("brier", brier, False, "sklearn.metrics.brier_score_loss, mean over observed cells; Brier 1950")
+MACRO_F1 = Metric("macro_f1", macro_f1, True, "sklearn.metrics.f1_score(average='macro')", SHARE)
+MICRO_F1 = Metric("micro_f1", micro_f1, True, "sklearn.metrics.f1_score(average='micro')", SHARE)
+LOG_LOSS = Metric("log_loss", log_loss, False, "sklearn.metrics.log_loss, mean over observed cells", ERROR)
+BRIER = Metric("brier", brier, False, "sklearn.metrics.brier_score_loss, mean over observed cells; Brier 1950", ERROR)

@@ -3,16 +3,19 @@
 With several outputs a metric is the mean over them, each on the samples whose truth is known.
 """
 
+import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from anlage.metrics.metric import Metric
-from anlage.metrics.weighted import Ties, mean_of_defined, observed, over_chunks
+from anlage.metrics.metric import CORRELATION, ERROR, Metric
+from anlage.metrics.weighted import mean_of_defined, observed, over_chunks, over_columns, running
 
 Array = np.ndarray
 Resampled = Float[np.ndarray, " resamples"]
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 def _each_output(
@@ -41,24 +44,25 @@ def _centred(x: Array, w: Array) -> Array:
 def spearman(truth: Array, values: Array, weights: Array) -> Resampled:
     """Spearman's ρ: the correlation of the mid-ranks that each resample has (scipy.stats.spearmanr on the repeated
     rows). NaN where truth or values are constant."""
-    ties = Ties.of(truth), Ties.of(values)
+    by_truth = np.argsort(truth, kind="stable")
+    truth, values = truth[by_truth], values[by_truth]
+    by_value = np.argsort(values, kind="stable")
+    back = np.argsort(by_value, kind="stable")
+    spans = [[np.searchsorted(x, x, side) for side in _SIDES] for x in (truth, values[by_value])]
 
-    def ranks(w: Array, tie: Ties) -> Array:
-        """Mid-ranks minus their mean, which is half the total weight (the constant 1/2 of both cancels)."""
-        sums = tie.sums(w)
-        mid = np.cumsum(sums, axis=1)
-        mid -= 0.5 * sums
-        mid -= 0.5 * w.sum(1, keepdims=True)
-        return mid[:, tie.group]
+    def ranks(w: Array, span: list[Array]) -> Array:
+        """Mid-ranks of sorted samples minus their mean, which is half the total weight (the 1/2 of both cancels)."""
+        sums = running(w)
+        return 0.5 * (sums[span[0]] + sums[span[1]] - sums[-1])
 
     def chunk(w: Array) -> Array:
-        a, b = (ranks(w, tie) for tie in ties)
-        wa = w * a
-        covariance = np.einsum("rs,rs->r", wa, b)
-        variance = np.einsum("rs,rs->r", wa, a) * np.einsum("rs,rs,rs->r", w, b, b)
-        return np.where(variance > 0, covariance / np.sqrt(variance), np.nan)
+        w = w[by_truth]
+        a, b = ranks(w, spans[0]), ranks(w[by_value], spans[1])[back]
+        wa, wb = w * a, w * b
+        variance = np.einsum("sr,sr->r", wa, a) * np.einsum("sr,sr->r", wb, b)
+        return np.where(variance > 0, np.einsum("sr,sr->r", wa, b) / np.sqrt(variance), np.nan)
 
-    return over_chunks(weights, chunk)
+    return over_columns(weights, chunk)
 
 
 @_each_output
@@ -97,8 +101,8 @@ def mae(truth: Array, values: Array, weights: Array) -> Resampled:
     return over_chunks(weights, lambda w: (w @ np.abs(truth - values)) / w.sum(1))
 
 
-SPEARMAN = Metric("spearman", spearman, True, "scipy.stats.spearmanr")
-PEARSON = Metric("pearson", pearson, True, "scipy.stats.pearsonr")
-R2 = Metric("r2", r2, True, "sklearn.metrics.r2_score")
-RMSE = Metric("rmse", rmse, False, "sklearn.metrics.root_mean_squared_error")
-MAE = Metric("mae", mae, False, "sklearn.metrics.mean_absolute_error")
+SPEARMAN = Metric("spearman", spearman, True, "scipy.stats.spearmanr", CORRELATION)
+PEARSON = Metric("pearson", pearson, True, "scipy.stats.pearsonr", CORRELATION)
+R2 = Metric("r2", r2, True, "sklearn.metrics.r2_score", (-math.inf, 1.0))
+RMSE = Metric("rmse", rmse, False, "sklearn.metrics.root_mean_squared_error", ERROR)
+MAE = Metric("mae", mae, False, "sklearn.metrics.mean_absolute_error", ERROR)

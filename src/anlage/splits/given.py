@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 
 from anlage.errors import AnlageError
+from anlage.samples.read import spelled
+from anlage.splits.settings import WORDS, SplitSettings
 
 NAMES = ("split", "set", "partition", "subset", "fold")
 PARTS = {
     "train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid",
     "devel": "valid", "development": "valid", "test": "test", "testing": "test",
 }  # fmt: skip
+_LISTED = 10
 
 
 def find(frame: pd.DataFrame) -> str | None:
@@ -26,6 +29,13 @@ def find(frame: pd.DataFrame) -> str | None:
     return None
 
 
+def column(frame: pd.DataFrame, settings: SplitSettings) -> str | None:
+    """The column whose values decide every row's part; None where the parts are drawn, or follow from time."""
+    if settings.folds or settings.time is not None or settings.split in WORDS:
+        return None
+    return settings.split or find(frame)
+
+
 def validation_flag(frame: pd.DataFrame) -> str | None:
     """FLIP's second column: True where a training row is meant for validation."""
     for column in frame.columns:
@@ -37,7 +47,8 @@ def validation_flag(frame: pd.DataFrame) -> str | None:
 
 
 def parts(frame: pd.DataFrame, column: str, mapping: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """[rows] train, valid, test or none, and notes. ``mapping`` has "VALUE=PART" entries.
+    """[rows] train, valid, test or none, and notes. ``mapping`` has "VALUE=PART" entries, where * stands
+    for all values that are not named.
 
     AnlageError where the column is missing, a mapping cannot be read, or no row is left to train on."""
     if column not in frame:
@@ -48,12 +59,18 @@ def parts(frame: pd.DataFrame, column: str, mapping: Sequence[str]) -> tuple[np.
         if part not in ("train", "valid", "test", "none") or not value:
             raise AnlageError(f"--map {entry}: write VALUE=PART with PART one of train, valid, test, none")
         given[value] = part
-    values = frame[column].astype(str)
-    meant = values.map(given) if given else values.str.lower().map(PARTS)
+    others = given.pop("*", None)
+    values = frame[column].astype(object).map(spelled)
+    meant = values.map(given) if given or others else values.str.lower().map(PARTS)
+    if others:
+        meant = meant.where(meant.notna() | (values == ""), others)
     notes = []
+    if absent := given.keys() - set(values):
+        notes.append(f"no row has what --map names: {', '.join(sorted(absent))}")
     unknown = values[meant.isna()].value_counts()
     if len(unknown):
-        listed = ", ".join(f"{value} ({count} rows)" for value, count in unknown.items())
+        listed = ", ".join(f"{value or '(missing)'} ({count} rows)" for value, count in unknown.iloc[:_LISTED].items())
+        listed += f", … ({len(unknown)} values in all)" if len(unknown) > _LISTED else ""
         notes.append(f"left out, because '{column}' says neither train, valid nor test: {listed}")
     result = meant.fillna("none").to_numpy(dtype=object)
     flag = validation_flag(frame)

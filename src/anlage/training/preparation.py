@@ -3,7 +3,9 @@
 Prediction replays exactly this; nothing is rebuilt from memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +16,11 @@ import scipy.sparse as sp
 from anlage.errors import AnlageError, Problem
 from anlage.modalities import lookup as modalities
 from anlage.modalities.inputs import Input
+from anlage.splits import assign, similarity
 from anlage.tasks import lookup as tasks
 from anlage.tasks.protocol import Task
 from anlage.training.batches import PreparedTable
+from anlage.training.vectors import cache_folder
 
 
 @dataclass
@@ -58,9 +62,32 @@ class Preparation:
             present |= checked.frame.notna().any(axis=1).to_numpy()
         return CheckedTable(frames, present, problems, notes)
 
-    def groups(self, checked: CheckedTable) -> list[np.ndarray]:
-        """Near-duplicate groups of each input, [rows] each."""
-        return [item.modality.groups(checked.frames[item.name]) for item in self.inputs]
+    def groups(
+        self, frames: dict[str, pd.DataFrame], least: Mapping[str, float], say: Callable[[str], None]
+    ) -> list[np.ndarray]:
+        """Groups of each input, [rows] each: of samples that are similar by ``least`` (see
+        :func:`anlage.splits.similarity.drawn_groups`), for inputs that are not named there of equal ones."""
+        folder = cache_folder()
+        return [similarity.groups(i, frames[i.name], least.get(i.name), folder, say) for i in self.inputs]
+
+    def strata(self, targets: pd.DataFrame) -> assign.Strata:
+        """By what a drawn split is balanced: [rows] the label or the quantile where one column of one label is
+        predicted, else [rows, labels] 0/1 of all labels and quantiles of all targets. Needs no fit."""
+        first = self.tasks[0]
+        if len(self.tasks) == 1 and len(first.columns) == 1 and first.name != "multilabel":
+            return _stratum(targets[first.columns[0]], first)
+        blocks = []
+        for task in self.tasks:
+            if task.name == "multilabel":
+                with suppress(AnlageError):  # no label is held by some rows and not by others
+                    blocks.append(copy(task).fit(targets[task.columns]).encode(targets[task.columns]) == 1)
+                continue
+            for column in task.columns:
+                number = _stratum(targets[column], task)
+                blocks.append(number[:, None] == np.arange(1, number.max(initial=0) + 1))
+        if not blocks:
+            return np.zeros(len(targets), dtype=np.int64)
+        return sp.csr_array(np.concatenate(blocks, axis=1).astype(np.int64))
 
     def fit(self, frames: dict[str, pd.DataFrame], targets: pd.DataFrame) -> None:
         """Learn from TRAINING rows alone."""
@@ -83,6 +110,13 @@ class Preparation:
         """Everything fitted, for the bundle."""
         inputs = [{"name": i.name, "columns": i.columns, "modality": i.modality.to_json()} for i in self.inputs]
         return {"inputs": inputs, "targets": [task.to_json() for task in self.tasks]}
+
+
+def _stratum(column: pd.Series, task: Task) -> np.ndarray:
+    """[rows] the number of the label or of the quantile, from 1 on; 0 = missing."""
+    discrete = task.name != "regression"
+    codes = pd.factorize(column)[0] if discrete else pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    return assign.strata(codes.astype(float)[:, None], discrete)
 
 
 def preparation_from_json(inputs: Sequence[dict[str, Any]], targets: Sequence[dict[str, Any]]) -> Preparation:
