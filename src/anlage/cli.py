@@ -26,7 +26,7 @@ anlage: bring a biomedical table, get a model that you can trust.
   anlage search VECTORS QUERIES                  nearest neighbours among vectors
   anlage pretrain CORPUS --out ENCODER           train an encoder without labels, for fit --encoder ENCODER
   anlage inspect TABLE                           what is in a table, and what is wrong with it
-  anlage audit TABLE --target COLUMN             what could make a metric untrue: leaks, conflicts, telling columns
+  anlage audit TABLE [--target COLUMN]           what could make a metric untrue: leaks, conflicts, telling columns
   anlage advise TABLE --target COLUMN            which model to fit, why, and how long it takes here
   anlage demo                                    three small studies, no network, a few minutes
 

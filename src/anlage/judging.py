@@ -13,7 +13,7 @@ from anlage.evaluation.estimates import resampled_groups
 from anlage.evaluation.evaluate import evaluate_target, primary_metric
 from anlage.evaluation.metrics_json import assemble
 from anlage.evaluation.novelty import measure as measure_novelty
-from anlage.lineage import lineage
+from anlage.lineage import lineage, replan
 from anlage.report.render import render
 from anlage.report.view import ReportView, TargetView
 from anlage.run import Run, tell_problems
@@ -170,7 +170,7 @@ def _own_plan(run: Run, say: Say) -> planning.Plan | None:
         say("no baselines beside the model: it was fitted on a DataFrame, which is not kept")
         return None
     try:
-        plan = planning.plan(table, run.fit_settings, lambda _: None)
+        plan = replan(run, table)
     except AnlageError as error:
         say(f"no baselines beside the model: {error}")
         return None

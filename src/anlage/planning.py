@@ -64,12 +64,13 @@ class Divided:
 
 
 def plan(
-    table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[[str], None], again: Divided | None = None
-) -> Plan:
+    table: str | Path | pd.DataFrame, settings: FitSettings, say: Callable[[str], None], again: Divided | None = None,
+    labelled: bool = True,
+) -> Plan:  # fmt: skip
     """Read, recognise, choose inputs and tasks, check every value, and divide the rows; those of a finished run
-    ``again`` as they were."""
+    ``again`` as they were. ``labelled``: a target must be named (an audit does without)."""
     data = settings.data
-    if not data.target:
+    if labelled and not data.target:
         raise AnlageError("say what to predict: --target COLUMN (`anlage inspect TABLE` lists the columns)")
     samples = read_table(table, data)
     for note in samples.notes:
@@ -148,7 +149,7 @@ def group_codes(samples: Samples, column: str) -> np.ndarray:
 def _divide(plan: Plan, say: Callable[[str], None], again: Divided | None) -> Plan:
     """The folds of a plan: unusable rows have the part "none"."""
     settings, frame = plan.settings, plan.samples.frame
-    known = np.zeros(len(frame), dtype=bool)
+    known = np.full(len(frame), not plan.preparation.tasks)
     for task in plan.preparation.tasks:
         known |= task.known(frame)
     keep = plan.checked.usable & known

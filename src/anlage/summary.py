@@ -38,6 +38,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "data_hash": plan.data_hash,
         "split_hash": folds.hash,
         "split": folds.how,
+        "similarity": plan.least,
         "seed": plan.settings.seed,
         "rows": folds.counts,
     }
@@ -134,7 +135,7 @@ def split_view(plan: Plan, tasks: Sequence[Task]) -> SplitView:
 def row_tables(plan: Plan, trained: Sequence[Trained]) -> dict[str, pd.DataFrame]:
     """The tables of the bundle's ``rows/`` folder: the split and the predictions that were judged."""
     ids = plan.samples.frame.index
-    split = pd.DataFrame({"part": plan.folds[0].part}, index=ids.rename("id"))
+    split = pd.DataFrame({"part": plan.folds[0].part, "group": plan.groups}, index=ids.rename("id"))
     pieces = []
     for one in trained:
         if not len(one.rows):

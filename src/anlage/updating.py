@@ -308,7 +308,7 @@ def row_tables(plan: Plan, updated: Updated) -> dict[str, pd.DataFrame]:
     before and after say of the judged rows."""
     rows, judged = plan.rows, plan.judged
     ids = rows.frame.index.rename("id")
-    split = pd.DataFrame({"part": rows.part, "table": rows.table + 1}, index=ids)
+    split = pd.DataFrame({"part": rows.part, "table": rows.table + 1, "group": rows.groups}, index=ids)
     columns: dict[str, Any] = {"part": rows.part[judged], "table": rows.table[judged] + 1}
     for task in plan.run.preparation.tasks:
         for column in task.columns:

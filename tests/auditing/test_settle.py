@@ -72,7 +72,9 @@ def test_fix_refuses_where_too_little_stays() -> None:
 def test_fix_of_a_cross_validation_mends_each_fold() -> None:
     table = planted("record")
     data = DataSettings(target=("label",), input=tuple(table.inputs))
-    plan = planning.plan(table.frame, FitSettings(data=data, split=SplitSettings(split="random", folds=4)), silent)
+    plan = planning.plan(
+        table.frame, FitSettings(data=data, split=SplitSettings(split="random", folds=4, ungrouped=True)), silent
+    )
     found = audit(plan, silent)
     assert found.worst is not None and found.worst.kind == "straddling groups"
     fixed = settle(plan, found, "fix", silent)

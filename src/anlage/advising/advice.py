@@ -2,7 +2,7 @@
 
 import shlex
 import textwrap
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
 from anlage.advising.facts import GB, Facts
@@ -79,8 +79,8 @@ class Advice:
         usual = FitSettings()
         for group in fields(FitSettings):
             value, default = getattr(self.settings, group.name), getattr(usual, group.name)
-            if group.name == "seed":
-                words += [] if value == default else ["--seed", str(value)]
+            if not is_dataclass(value):
+                words += [] if value == default else [f"--{group.name}", str(value)]
                 continue
             for option in fields(value):
                 if option.name != "table":

@@ -11,6 +11,7 @@ from anlage.modalities.inputs import Input
 from anlage.planning import Plan
 from anlage.shapes import ColumnsShape, GridShape, TokensShape
 from anlage.splits import given
+from anlage.splits.settings import MUTATIONS, POSITIONS
 from anlage.tasks.protocol import Task
 from anlage.training.batches import PreparedTable
 from anlage.training.devices import fabric
@@ -90,12 +91,14 @@ class Facts:
 def gather(plan: Plan, table: PreparedTable) -> Facts:
     """``table``: the training rows, prepared by the plan's preparation, which is fitted on them."""
     settings, counts = plan.settings, plan.folds[0].counts
-    column = settings.split.split or given.find(plan.samples.frame)
+    split = settings.split
+    ordered = split.time is not None or split.split in (MUTATIONS, POSITIONS)
+    divided = ordered or split.folds is not None or given.column(plan.samples.frame, split) is not None
     return Facts(
         rows=counts["train"],
         valid=counts["valid"],
         used=sum(count for part, count in counts.items() if part != "none"),
-        divided=column not in (None, "random") or settings.split.folds is not None,
+        divided=divided,
         inputs=tuple(_input(item, table) for item in plan.preparation.inputs),
         targets=tuple(_target(task, table.targets[task.target]) for task in plan.preparation.tasks),
         machine=machine(settings.training),

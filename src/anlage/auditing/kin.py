@@ -1,6 +1,5 @@
 """Which rows of a plan are the same sample, nearly the same, or of one group: across any two sets of rows."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,19 +9,9 @@ import numpy as np
 from anlage.modalities.inputs import Input
 from anlage.modalities.protocol import Nearest
 from anlage.planning import Plan, group_codes
+from anlage.splits import owners
 from anlage.splits.assign import Folds
 
-OWNERS = frozenset(
-    [
-        *("patient", "subject", "donor", "individual", "participant", "person", "animal", "case", "mrn"),
-        *("slide", "specimen", "sample", "biopsy", "exam", "scan", "volume"),
-        *("document", "doc", "pmid", "admission", "hadm", "stay", "encounter", "visit"),
-    ]
-)
-"""Words of a column name that say whose rows they are …"""
-_BESIDE = frozenset(["id", "ids", "identifier", "uid", "number", "no", "nr", "num", "code", "key", "name", "index"])
-"""… and those that may stand beside them."""
-_FEWEST = 5
 _QUERIES, _REFERENCES = 200, 30
 
 
@@ -72,10 +61,9 @@ class Kin:
         """Can more be told of two values than whether they are equal?"""
         return bool(item.modality.similarity)
 
-    @staticmethod
-    def least(item: Input) -> float:
-        """From which similarity on two values are too near."""
-        return item.modality.usual_similarity
+    def least(self, item: Input) -> float:
+        """From which similarity on two values are too near: as the split has it, else as the field does."""
+        return self.plan.least.get(item.name, item.modality.usual_similarity)
 
     def library(self, item: Input) -> bool:
         """Are most values variants of one another (a deep mutational scan)? Then near rows are the point of the table,
@@ -137,25 +125,9 @@ def unnamed(plan: Plan) -> list[str]:
     """Columns of repeating ids (patient, donor, slide, document) that are no input, target, split or named group."""
     taken = {column for item in plan.preparation.inputs for column in item.columns}
     taken |= {column for task in plan.preparation.tasks for column in task.columns}
-    taken |= {str(plan.settings.split.group), str(plan.settings.split.split)}
-    found = []
-    for column, values in plan.samples.frame.items():
-        if column in taken or not _says_whose(str(column)):
-            continue
-        known = values.dropna()
-        hashable = not len(known) or isinstance(known.iloc[0], str | int | float | np.generic)
-        if hashable and _FEWEST <= known.nunique() < len(known):
-            found.append(str(column))
-    return found
-
-
-def _says_whose(column: str) -> bool:
-    """patient_id, PatientID, subject, doc_id; but not patient_age. A column called id is one that repeats: a unique one
-    has become the row ids."""
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).lower())
-    words = [w[:-2] if w.endswith("id") and w[:-2] in OWNERS else w.removesuffix("s") if w[:-1] in OWNERS else w
-             for w in words]  # fmt: skip
-    return words == ["id"] or (any(w in OWNERS for w in words) and all(w in OWNERS | _BESIDE for w in words))
+    taken |= {str(plan.settings.split.group), str(plan.settings.split.split), str(plan.settings.split.time)}
+    frame = plan.samples.frame
+    return list(owners.repeating({str(c): frame[c] for c in frame if c not in taken}))
 
 
 def together(codes: list[np.ndarray]) -> np.ndarray:

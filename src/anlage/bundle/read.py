@@ -55,7 +55,8 @@ def read_rows(folder: Path | str, name: str) -> pd.DataFrame | None:
     _verify(folder, listed, entry)
     if name.endswith(".parquet"):
         return pd.read_parquet(folder / listed)
-    return pd.read_csv(folder / listed, dtype=str, keep_default_na=False, index_col=0)
+    frame = pd.read_csv(folder / listed, dtype=str, keep_default_na=False)
+    return frame.set_index(frame.columns[0])  # not by index_col, which makes numbers of ids
 
 
 def _index(folder: Path) -> dict[str, Any]:

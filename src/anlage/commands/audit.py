@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from anlage.commands.fit import FitData
@@ -47,8 +47,8 @@ def audit(words: Sequence[str]) -> None:
     from anlage.auditing.audit import audit as look
     from anlage.auditing.settle import settle
 
-    settings = FitSettings(data=data, split=command.split, seed=command.seed)
-    plan = planning.plan(data.table, settings, say)
+    split = replace(command.split, ungrouped=True)  # what a fit would refuse, an audit shows
+    plan = planning.plan(data.table, FitSettings(data=data, split=split, seed=command.seed), say, labelled=False)
     found = look(plan, say)
     if command.rows is not None:
         _write(command.rows, found.examples.to_csv(index=False))

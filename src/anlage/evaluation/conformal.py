@@ -10,7 +10,7 @@ Barber and Willett 2024; Dunn, Wasserman and Ramdas 2023). Promised is then: a r
 least the asked probability. Groups of one row are the usual split conformal prediction.
 
 Scores are those of the model's own probabilities, before calibration: had calibration seen these rows first, they
-would no longer be exchangeable with new ones. (Own code and not crepes or MAPIE: neither weighs groups, and the rest is
+would no longer be exchangeable with new ones. (Own code and not crepes, which does not weigh groups; the rest is
 one quantile. Limits for rows without groups were checked against crepes 0.9.1.)
 """
 

@@ -12,7 +12,7 @@
         resampled             rows | groups: what the intervals draw
     }
     resampled   rows | groups | mixed, over all targets
-    level       0.95; low and high are percentiles of ``resamples`` bootstrap resamples drawn with ``seed``
+    level       0.95; low and high come from ``resamples`` bootstrap resamples drawn with ``seed`` (intervals.py)
     split_hash, data_hash     what was learned from and judged on
     training    how the model came to be: what the caller gives
     adaptation  how a pretrained encoder was adapted, null where there is none: what the caller gives

@@ -29,7 +29,8 @@ class EvaluationSettings:
     subgroup: tuple[str, ...] = ()
     """Columns to judge by as well: COLUMN, COLUMN:WIDTH (numbers in bins, as age:10), COLUMN*COLUMN (intersections)."""
     gap: float = 0.1
-    """A difference between subgroups of at least this (in the deciding metric) is said in the verdict."""
+    """A difference between subgroups of at least this (in the deciding metric) that is no
+    chance, simultaneously over all pairs of levels, is said in the verdict."""
 
     def __post_init__(self) -> None:
         fraction = self.calibration_fraction

@@ -73,6 +73,8 @@ class Preparation:
     def strata(self, targets: pd.DataFrame) -> assign.Strata:
         """By what a drawn split is balanced: [rows] the label or the quantile where one column of one label is
         predicted, else [rows, labels] 0/1 of all labels and quantiles of all targets. Needs no fit."""
+        if not self.tasks:
+            return np.zeros(len(targets), dtype=np.int64)
         first = self.tasks[0]
         if len(self.tasks) == 1 and len(first.columns) == 1 and first.name != "multilabel":
             return _stratum(targets[first.columns[0]], first)
