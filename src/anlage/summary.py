@@ -141,9 +141,11 @@ def row_tables(plan: Plan, trained: Sequence[Trained]) -> dict[str, pd.DataFrame
         if not len(one.rows):
             continue
         columns: dict[str, Any] = {"part": one.part, "group": plan.groups[one.rows]}
-        for task in one.preparation.tasks:
-            for column in task.columns:
-                columns[f"true {column}"] = plan.samples.frame[column].iloc[one.rows].astype(str).to_numpy()
-            columns |= task.to_columns(one.values[task.target])
+        tasks = one.preparation.tasks
+        for column in (column for task in tasks for column in task.columns):
+            columns[f"true {column}"] = plan.samples.frame[column].iloc[one.rows].astype(str).to_numpy()
+        columns |= one.safeguards.columns(tasks, one.raw)
+        if one.unusual is not None:
+            columns["unusual"] = one.unusual
         pieces.append(pd.DataFrame(columns, index=ids[one.rows].rename("id")))
     return {"split.csv": split, "predictions.parquet": pd.concat(pieces)}

@@ -14,6 +14,8 @@ DIRECTIONS = 128
 SHARE = 0.99
 _NUMBERS = 20_000_000
 """Numbers of the training rows that are read: rows are thinned evenly where there are more."""
+_LEAST = 1e-4
+"""Variance of a direction at least, where each number has 1: below, rounding would be taken for novelty."""
 _FLAT = 1e-9
 _FARTHEST = 1e9
 
@@ -60,10 +62,11 @@ class Distance:
         pca = PCA(n_components=min(DIRECTIONS, len(values) - 1, varies), random_state=0).fit(standard)
         total = float(standard.var(0, ddof=1).sum())
         kept = int(np.searchsorted(np.cumsum(pca.explained_variance_) / total, SHARE)) + 1
-        variance = np.maximum(pca.explained_variance_[:kept], _FLAT)
+        variance = np.maximum(pca.explained_variance_[:kept], _LEAST)
         left = max(total - float(variance.sum()), 0) / (varies - len(variance)) if varies > len(variance) else 0.0
-        rest = float(np.sqrt(max(left, _FLAT))) if varies > len(variance) else 0.0
-        return cls(mean, scale, pca.components_[:kept].T, np.sqrt(variance), rest)
+        rest = float(np.sqrt(max(left, _LEAST))) if varies > len(variance) else 0.0
+        made = cls(mean, scale, pca.components_[:kept].T, np.sqrt(variance), rest)
+        return cls.restored(made.tensors())  # rounded as it will be read, so that a bundle flags what its fit flagged
 
     def __call__(self, rows: np.ndarray | sp.csr_matrix) -> Float[np.ndarray, " rows"]:
         """The distance of each of ``rows`` [rows, width], in standard deviations."""
