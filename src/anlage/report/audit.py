@@ -15,7 +15,7 @@ def audit_section(audit: At) -> Section | None:
     if findings:
         section.text.append(told(audit))
         rows = [[_severity(found), _said(found), _rows(found)] for found in findings]
-        section.blocks.append(Sheet("Findings", ["", "finding", "rows"], rows, css="findings"))
+        section.blocks.append(Sheet("Findings", ["", "finding", "how many"], rows, css="findings"))
         if again := [row for found in findings for row in _again(found)]:
             header = ["finding", "metric", "all rows", "without them", "rows left"]
             section.blocks.append(Sheet("Measured again without these rows", header, again))
@@ -46,14 +46,15 @@ def _said(found: At) -> Cell:
 
 def _rows(found: At) -> Cell:
     part = found["part"].value
-    said = f"of {count(found['of'].value)} {PARTS.get(part, part or '').lower()}".rstrip()
+    unit = "columns" if found["kind"].value == "single column" else PARTS.get(part, part or "").lower()
+    said = f"of {count(found['of'].value)} {unit}".rstrip()
     return Cell(count(found["count"].value), said, found.pointer, "n")
 
 
 def _again(found: At) -> list[list[Cell]]:
     kind = str(found["kind"].value).replace("_", " ")
-    rows = []
+    part, rows = PARTS.get(found["part"].value, found["part"].value or "").lower(), []
     for target, measured in found["without"].items():
         name = f"{target}: {measured['metric'].value}".replace("_", " ")
-        rows.append([Cell(kind), Cell(name), *(shown(measured[key]) for key in ("all", "without", "n"))])
+        rows.append([Cell(kind, part), Cell(name), *(shown(measured[key]) for key in ("all", "without", "n"))])
     return rows
