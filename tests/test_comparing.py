@@ -84,9 +84,9 @@ def runs(tmp_path: Path) -> list[Path]:
 def test_a_better_run_is_said_to_be_better_by_its_paired_difference(runs):
     good, _, bad = runs
     found = compare([bad, good])
-    assert found.verdict.startswith(f"{good} is better than {bad} by ") and found.verdict.endswith(" auroc")
+    assert found.verdict.startswith(f"{good.name} is better than {bad.name} by ") and found.verdict.endswith(" auroc")
     (pair,) = found.to_json()["targets"]["died"]["pairs"]
-    assert (pair["a"], pair["b"], pair["outcome"]) == (str(good), str(bad), "better") and pair["p"] < 0.001
+    assert (pair["a"], pair["b"], pair["outcome"]) == (good.name, bad.name, "better") and pair["p"] < 0.001
     frames = [pd.read_parquet(path / "rows" / "predictions.parquet") for path in (good, bad)]
     values = [frame[["died_probability_no", "died_probability_yes"]].to_numpy() for frame in frames]
     truth = (frames[0]["true died"] == "yes").to_numpy(dtype=float)[:, None]
@@ -102,7 +102,7 @@ def test_equal_runs_show_no_difference_and_three_are_adjusted_for(runs):
     found = compare(runs)
     died = found.to_json()["targets"]["died"]
     assert len(died["pairs"]) == 3 and all(pair["p_adjusted"] >= pair["p"] for pair in died["pairs"])
-    assert died["best"] in (str(good), str(same)) and f"better than {bad}" in found.verdict
+    assert died["best"] in (good.name, same.name) and f"better than {bad.name}" in found.verdict
     assert "not shown to be better than" in found.verdict
     assert any("adjusted for 3 pairs" in note for note in found.to_json()["notes"])
     assert found.lines()[0] == found.verdict
@@ -115,7 +115,7 @@ def test_errors_are_better_where_smaller(tmp_path):
     one = run(tmp_path / "exact", dose(), list(truth), exact)
     two = run(tmp_path / "rough", dose(), list(truth), rough)
     (pair,) = compare([two, one], metric="rmse").to_json()["targets"]["dose"]["pairs"]
-    assert pair["a"] == str(one) and pair["difference"]["value"] > 0.7
+    assert pair["a"] == one.name and pair["difference"]["value"] > 0.7
     table = truth.astype(np.float32)[:, None].astype(float)
     assert pair["difference"]["value"] == pytest.approx(RMSE(table, rough) - RMSE(table, exact), abs=1e-6)
 

@@ -82,6 +82,7 @@ def fit(
     say = say if leads() else _silent
     plan = planning.plan(source, settings, say)
     tell_problems(plan.problems, say)
+    fitting.check(plan)
     plan, audited = settled(plan, say)
     begin(folder, settings, overwrite, resume)
 

@@ -6,7 +6,7 @@ because what makes a row hard is hard for both. All pairs are tested, and p-valu
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,6 +123,7 @@ def compare(
     sides = [_side(path) for path in paths]
     if len({side.name for side in sides}) < len(sides):
         raise AnlageError("the same run is named twice: give runs that differ")
+    sides = [replace(side, name=name) for side, name in zip(sides, _short([s.name for s in sides]), strict=True)]
     part = "test" if all(side.part == "test" for side in sides) else "valid"
     sides = [_on(side, part) for side in sides]
     notes = _same_rows(sides, common)
@@ -170,6 +171,15 @@ def _side(path: Path | str) -> Side:
     part = "test" if (judged["part"] == "test").any() else "valid"
     fitted = [tasks.from_json(target) for target in contents.targets]
     return Side(str(path).rstrip("/"), contents, {task.target: task for task in fitted}, part, judged)
+
+
+def _short(paths: Sequence[str]) -> list[str]:
+    """Different paths without the folders that all have in common."""
+    parts = [Path(path).parts for path in paths]
+    shared = 0
+    while all(len(p) > shared + 1 for p in parts) and len({p[shared] for p in parts}) == 1:
+        shared += 1
+    return [str(Path(*p[shared:])) for p in parts]
 
 
 def _on(side: Side, part: str) -> Side:

@@ -19,10 +19,12 @@ from anlage.distilling import Taught
 from anlage.encoders import lookup as encoders
 from anlage.evaluation.baselines import Baseline, fit_baselines
 from anlage.evaluation.evaluate import primary_metric
+from anlage.evaluation.subgroups import levels
+from anlage.evaluation.thresholds import parse_goal, require_used
 from anlage.ladder import Bench, climb
 from anlage.model import Model
 from anlage.planning import Plan
-from anlage.safeguards import Safeguards, Values, calibration_rows
+from anlage.safeguards import Safeguards, Values, calibration_rows, labels
 from anlage.settings import FitSettings
 from anlage.splits.assign import Folds
 from anlage.training.checkpoints import Progress
@@ -76,6 +78,14 @@ def train(
     return trained
 
 
+def check(plan: Plan) -> None:
+    """AnlageError, before anything is trained, where a goal or a subgroup that is asked for cannot be judged."""
+    for goal in plan.settings.evaluation.threshold:
+        parse_goal(goal)
+    for column in plan.settings.evaluation.subgroup:
+        levels(plan.samples.frame, column)
+
+
 def train_fold(
     plan: Plan,
     folds: Folds,
@@ -107,6 +117,7 @@ def train_fold(
         unseen = [p for p in task.check(targets.iloc[rest][task.columns]) if "training label" in p.reason]
         if unseen:
             say(f"{task.target}: {len(unseen)} judged rows have a label that no training row has: left out there")
+    require_used(settings.evaluation.threshold, {t.target: (t.name, labels(t)) for t in fresh.tasks})
     choice = choose_encoders(fresh, settings.model.encoder, own_encoder)
     plain = copy.deepcopy(fresh)  # the baselines' view of the rows, which no pretrained encoder shapes
     adopt(fresh, choice)
