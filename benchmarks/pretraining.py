@@ -128,11 +128,17 @@ def main() -> None:
                   f"{row['scratch']:.3f}, gain {row['gain']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]",
                   flush=True)  # fmt: skip
     pretrained = read(encoder)
+    words = [Path(w).name if Path(w).is_absolute() else w for w in sys.argv[1:]]  # no path of this machine
     about = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{os.cpu_count()} cores",
         "versions": {package: version(package) for package in ("anlage", "torch")},
-        "command": " ".join(["python benchmarks/pretraining.py", *sys.argv[1:]]),
+        "command": " ".join(
+            [
+                "python benchmarks/pretraining.py",
+                *words,
+            ]
+        ),
     }
     content = {"about": about, "pretraining": pretrained.metrics, "sets": results}
     (HERE / "pretraining.json").write_text(json.dumps(content, indent=1) + "\n")

@@ -97,12 +97,13 @@ def main() -> None:
         found = {seed: run for seed, run in found.items() if (run / "bundle.json").exists()}
         if found:
             table[path.stem] = summary(found)
+    words = [Path(w).name if Path(w).is_absolute() else w for w in sys.argv[1:]]  # no path of this machine
     about = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{os.cpu_count()} cores, {threads} threads a fit, {options.jobs} fits at a time",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("anlage", "torch", "numpy", "scikit-learn", "lightgbm")},
-        "command": " ".join(["python benchmarks/recipes.py", *sys.argv[1:]]),
+        "command": " ".join(["python benchmarks/recipes.py", *words]),
     }
     (HERE / "recipes.json").write_text(json.dumps({"about": about, "recipes": table}, indent=1) + "\n")
     print("| recipe | metric | seeds | model: mean ± sd | baseline to beat | verdicts | minutes |")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from anlage.commands.fit import FitData
-from anlage.commands.shared import parse, say
+from anlage.commands.shared import parse, say, write_text
 from anlage.errors import AnlageError
 from anlage.samples.settings import DataSettings
 from anlage.settings import FitSettings
@@ -51,23 +51,15 @@ def audit(words: Sequence[str]) -> None:
     plan = planning.plan(data.table, FitSettings(data=data, split=split, seed=command.seed), say, labelled=False)
     found = look(plan, say)
     if command.rows is not None:
-        _write(command.rows, found.examples.to_csv(index=False))
+        write_text(command.rows, found.examples.to_csv(index=False))
         say(f"the rows of the findings: {command.rows}")
     text = json.dumps(found.to_json(), indent=1)
     if str(command.json) == "-":
         print(text)
     else:
         if command.json is not None:
-            _write(command.json, text + "\n")
+            write_text(command.json, text + "\n")
         from rich.console import Console
 
         Console().print(found.render())
     settle(plan, found, command.split.on_leak, say)  # fix: says how many rows a fit would leave out
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise AnlageError(f"{path}: cannot be written ({error.strerror or error})") from error

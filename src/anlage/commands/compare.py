@@ -10,8 +10,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from anlage.commands.shared import parse, say
-from anlage.errors import AnlageError
+from anlage.commands.shared import parse, say, write_text
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,5 @@ def compare(words: Sequence[str]) -> None:
     Console().print(found.render())
     for path, text in ((command.out, found.html()), (command.json, to_json.dumps(found.to_json(), indent=1) + "\n")):
         if path is not None:
-            _write(path, text)
+            write_text(path, text)
             say(f"comparison: {path}")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise AnlageError(f"{path}: cannot be written ({error.strerror or error})") from error

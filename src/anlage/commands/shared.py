@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import tyro
 from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes
 
+from anlage.errors import AnlageError
 from anlage.settings import FitSettings
 
 SHOWN = 20
@@ -41,6 +42,15 @@ def top(settings: Any, kind: type = FitSettings) -> dict[str, Any]:
 def say(line: str) -> None:
     """To standard error: standard output is for results."""
     print(line, file=sys.stderr, flush=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file that the user named, with its folders. AnlageError where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise AnlageError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from anlage.bundle.numbers import count, interval, known, number
+from anlage.report.templates import environment
 from anlage.report.trust_figures import LARGEST_FOREST, Estimated, levels_forest
 
 Pairs = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -29,16 +27,8 @@ def chance(p: float | None) -> str:
 
 def render(found: Mapping[str, Any], pairs: Pairs) -> str:
     """The page. ``found``: what ``Comparison.to_json`` gives; ``pairs``: those of each target that are shown."""
-    environment = Environment(
-        loader=PackageLoader("anlage.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(svg=Markup)
     targets = [_target(name, of, pairs[name]) for name, of in found["targets"].items()]
-    return environment.get_template("compare.html.jinja").render(found=found, basis=basis(found), targets=targets)
+    return environment().get_template("compare.html.jinja").render(found=found, basis=basis(found), targets=targets)
 
 
 def _target(name: str, of: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from anlage.bundle.limits import limits
@@ -19,6 +18,7 @@ from anlage.report.judged import judged
 from anlage.report.ladder import ladder_table, outcome
 from anlage.report.progress import learning_curves
 from anlage.report.scores import scores, smaller_is_better
+from anlage.report.templates import environment
 from anlage.report.tripod import checklist
 from anlage.report.trust import trust
 from anlage.report.update import update_tables
@@ -30,14 +30,6 @@ _PROBLEMS_SHOWN = 30
 
 def render(view: ReportView) -> str:
     """The report as HTML. Rows of the data (ids, values) appear only where ``view.show_rows`` says so."""
-    environment = Environment(
-        loader=PackageLoader("anlage.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, count=count, svg=Markup)
     targets = view.metrics.get("targets", {})
     scored = [scores(name, entry) for name, entry in targets.items()]
     primary = {name: entry.get("primary", "") for name, entry in targets.items()}
@@ -66,10 +58,10 @@ def render(view: ReportView) -> str:
         settings=json.dumps(view.settings, indent=2, ensure_ascii=False, default=str) if view.settings else "",
         facts=_facts(view),
     )
-    body = environment.get_template("body.html.jinja").render(shared)
+    body = environment().get_template("body.html.jinja").render(shared)
     headings = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body)
     contents = [(anchor, Markup(title)) for anchor, title in headings]
-    return environment.get_template("report.html.jinja").render(shared, body=Markup(body), contents=contents)
+    return environment().get_template("report.html.jinja").render(shared, body=Markup(body), contents=contents)
 
 
 def _label_tables(split: SplitView | None) -> list[dict[str, Any]]:
